@@ -1,0 +1,1 @@
+"""Commerce integration on Dagster that cannot leave two systems half-changed."""

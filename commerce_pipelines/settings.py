@@ -1,0 +1,104 @@
+"""Every environment variable the project reads, named once.
+
+Belongs here: names, defaults, units and reasons of settings. Does not belong
+here: what is done with them. Nothing else in the project reads the environment.
+
+Order of precedence: the environment, then `stack.json` in the home directory,
+which `commerce-pipelines up` writes so that commands in another terminal find
+the running stack.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    JsonConfigSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from commerce_pipelines.errors import ConfigurationError
+
+STACK_FILE = "stack.json"
+DEFAULT_HOME = ".commerce"
+
+
+class Settings(BaseSettings):
+    """The settings of one process; frozen, secrets masked in its repr."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    commerce_home: Path = Field(
+        Path(DEFAULT_HOME), description="Directory with everything a local stack keeps."
+    )
+    postgres_url: SecretStr | None = Field(
+        None, description="The store, `postgresql://user:password@host/database`."
+    )
+    sanity_url: str | None = Field(
+        None, description="Base address of Sanity's API; default is the project's hosted one."
+    )
+    sanity_project_id: str | None = Field(None, description="Sanity project.")
+    sanity_dataset: str = Field("production", description="Sanity dataset.")
+    sanity_secret_token: SecretStr | None = Field(
+        None, description="Sanity API token with write access."
+    )
+    sanity_mutations_per_second: int = Field(
+        25, gt=0, description="Mutation requests a second, all processes together (Sanity's limit)."
+    )
+    pim_webhook_secret: SecretStr | None = Field(
+        None,
+        description="Secret of the PIM's webhooks, `whsec_…`; several separated by spaces while "
+        "one is being replaced.",
+    )
+    endpoint_host: str = Field("127.0.0.1", description="Address the endpoint listens on.")
+    endpoint_port: int = Field(9000, description="Port of the endpoint; the next free one if taken.")
+    endpoint_unsigned_loopback: bool = Field(
+        False,
+        description="Take unsigned requests from loopback; `up` and `demo` set it for the sandbox.",
+    )
+    dagster_port: int = Field(3000, description="Port of Dagster's UI; the next free one if taken.")
+    dagster_url: str | None = Field(
+        None, description="Dagster's UI, asked to start an import at once; without it the sensor does."
+    )
+    sandbox_port: int = Field(9100, description="Port of the sandbox; the next free one if taken.")
+    saga_lease_seconds: float = Field(
+        30.0, gt=0, description="A saga whose owner is silent for this long is taken over."
+    )
+    saga_sweep_seconds: int = Field(
+        10, gt=0, description="How often unfinished sagas are looked for."
+    )
+    message_lease_seconds: float = Field(
+        60.0, gt=0, description="A message whose run is silent for this long is claimed again."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Reads the environment first, then the running stack's file."""
+        del dotenv_settings, file_secret_settings
+        home = Path(os.environ.get("COMMERCE_HOME", DEFAULT_HOME))
+        stack = JsonConfigSettingsSource(settings_cls, json_file=home / STACK_FILE)
+        return init_settings, env_settings, stack
+
+    def require_postgres_url(self) -> str:
+        """Returns the store's address for psycopg 3 under SQLAlchemy.
+
+        Raises:
+            ConfigurationError: No store is configured and no stack is running.
+        """
+        if self.postgres_url is None:
+            raise ConfigurationError(
+                f"No stack is running in {self.commerce_home}: start `commerce-pipelines up`, "
+                "or set POSTGRES_URL."
+            )
+        return self.postgres_url.get_secret_value()
