@@ -1,0 +1,1 @@
+"""The trade itself: no I/O, no framework."""

@@ -1,0 +1,143 @@
+"""The forward half: a run takes the steps of its saga.
+
+with Saga.kept_alive(ledger, claim) as saga:
+    saga.take(UpsertProducts(), plan)          # effect and record in one commit
+    saga.take(WriteDocuments(sanity), plan)    # intent, effect, result
+    saga.succeed()
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from commerce_pipelines.errors import Conflict, PermanentError
+from commerce_pipelines.saga.ledger import Claim, Ledger, StepRow
+from commerce_pipelines.saga.states import SagaStatus, StepState
+from commerce_pipelines.saga.step import JSON, ExternalStep, TransactionalStep
+
+
+@dataclass(frozen=True)
+class Saga:
+    """One saga in the hands of the run that owns it."""
+
+    ledger: Ledger
+    claim: Claim
+
+    @property
+    def saga_id(self) -> str:
+        """Returns the saga's id."""
+        return self.claim.saga_id
+
+    @classmethod
+    @contextmanager
+    def kept_alive(cls, ledger: Ledger, claim: Claim) -> Iterator[Saga]:
+        """Renews the lease in the background while a long step works."""
+        with keep_alive(ledger, claim):
+            yield cls(ledger, claim)
+
+    def take(
+        self,
+        step: TransactionalStep | ExternalStep,
+        plan: JSON | Callable[[], JSON],
+        label: str = "",
+    ) -> JSON:
+        """Takes a step once, however often it is asked to, and returns its result.
+
+        Args:
+            step: The effect and its undo.
+            plan: The request and the before-image, or how to make them. It is not asked for
+                when the ledger already has a plan under this name and label.
+            label: Tells apart several steps of one kind in a saga.
+
+        Raises:
+            PermanentError: The system said no; the step had no effect.
+            TransientError: The effect is in doubt; take the step again or compensate.
+            Fenced: Somebody took the saga over.
+        """
+        known = self.ledger.step(self.saga_id, step.name, label)
+        if known is None:
+            made = plan() if callable(plan) else plan
+            if isinstance(step, TransactionalStep):
+                return self._commit(step, made, label)
+            known = self._intend(step, made, label)
+        if known.state is StepState.DONE:
+            return known.result
+        if known.state is not StepState.INTENDED or isinstance(step, TransactionalStep):
+            raise Conflict(f"Step {known.idem_key} is {known.state}: {known.error}")
+        return self._send(step, known)
+
+    def _commit(self, step: TransactionalStep, plan: JSON, label: str) -> JSON:
+        with self.ledger.own(self.claim) as connection:
+            result = step.act(connection, self.saga_id, plan)
+            self.ledger.insert_step(
+                connection,
+                self.claim,
+                name=step.name,
+                label=label,
+                transactional=True,
+                state=StepState.DONE,
+                plan=plan,
+                result=result,
+            )
+        return result
+
+    def _intend(self, step: ExternalStep, plan: JSON, label: str) -> StepRow:
+        with self.ledger.own(self.claim) as connection:
+            self.ledger.insert_step(
+                connection,
+                self.claim,
+                name=step.name,
+                label=label,
+                transactional=False,
+                state=StepState.INTENDED,
+                plan=plan,
+                settle_seconds=step.settle_seconds,
+            )
+        row = self.ledger.step(self.saga_id, step.name, label)
+        assert row is not None
+        return row
+
+    def _send(self, step: ExternalStep, row: StepRow) -> JSON:
+        try:
+            result = step.act(row.plan, row.idem_key)
+        except PermanentError as error:
+            with self.ledger.own(self.claim) as connection:
+                self.ledger.update_step(connection, row, StepState.REFUSED, error=str(error))
+            raise
+        with self.ledger.own(self.claim) as connection:
+            self.ledger.update_step(connection, row, StepState.DONE, result=result)
+        return result
+
+    def succeed(self, also: Callable[[Connection], None] | None = None) -> None:
+        """Ends the saga; `also` writes in the same transaction what success means elsewhere."""
+        with self.ledger.own(self.claim) as connection:
+            if also is not None:
+                also(connection)
+            self.ledger.finish(connection, self.claim, SagaStatus.SUCCEEDED)
+
+
+@contextmanager
+def keep_alive(ledger: Ledger, claim: Claim) -> Iterator[None]:
+    """Renews one lease every third of its time until the block ends."""
+    done = threading.Event()
+
+    def beat() -> None:
+        while not done.wait(ledger.lease_seconds / 3):
+            try:
+                ledger.renew([claim])
+            except DBAPIError:
+                continue  # the database is away: the next own() will tell
+
+    thread = threading.Thread(target=beat, name=f"lease-{claim.saga_id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

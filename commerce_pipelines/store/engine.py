@@ -1,0 +1,63 @@
+"""Connections to the store.
+
+Every session has limits: a frozen owner inside a transaction would otherwise
+hold its saga's row for ever, and no compensator could take over.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import URL, make_url
+
+DRIVER = "postgresql+psycopg"
+DAGSTER_DRIVER = "postgresql+psycopg2"
+DAGSTER_SCHEMA = "dagster"
+
+_LIMITS = (
+    "-c idle_in_transaction_session_timeout=15s -c lock_timeout=5s "
+    "-c statement_timeout=60s -c timezone=UTC"
+)
+_KEEPALIVES = {
+    "keepalives": "1",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "connect_timeout": "5",
+}
+
+
+def connect(postgres_url: str, *, pool_size: int = 5, application: str = "commerce") -> Engine:
+    """Returns an engine whose sessions are limited and whose clock is UTC.
+
+    Args:
+        postgres_url: Any `postgresql://` address, with or without a driver.
+        pool_size: Connections kept open; ten more may be opened under load.
+        application: Shown in `pg_stat_activity`.
+    """
+    return create_engine(
+        _with_driver(postgres_url, DRIVER),
+        pool_size=pool_size,
+        max_overflow=10,
+        pool_pre_ping=True,
+        pool_timeout=2,
+        connect_args={"options": _LIMITS, "application_name": application, **_KEEPALIVES},
+    )
+
+
+def libpq_url(postgres_url: str) -> str:
+    """Returns the address as psycopg itself reads it, without SQLAlchemy's driver."""
+    return _with_driver(postgres_url, "postgresql").render_as_string(hide_password=False)
+
+
+def dagster_url(postgres_url: str) -> str:
+    """Returns the address of Dagster's own storage: its schema in the same database.
+
+    Dagster 1.13 only works over psycopg2, which SQLAlchemy 2.1 no longer takes by itself.
+    """
+    url = _with_driver(postgres_url, DAGSTER_DRIVER)
+    url = url.update_query_dict({"options": f"-csearch_path={DAGSTER_SCHEMA}"})
+    return url.render_as_string(hide_password=False)
+
+
+def _with_driver(postgres_url: str, driver: str) -> URL:
+    return make_url(postgres_url).set(drivername=driver)

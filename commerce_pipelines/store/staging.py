@@ -1,0 +1,129 @@
+"""Getting a page of products into temporary tables with COPY.
+
+The tables live as long as their connection and are emptied at each commit, so
+a process that imports many pages creates them once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+from commerce_pipelines.domain.catalog import Product, fold_name
+from commerce_pipelines.domain.feed import FeedRow
+
+_TABLES: Final = """
+CREATE TEMP TABLE IF NOT EXISTS staged_product (
+    no int PRIMARY KEY, new_id text, external_id text, handle text COLLATE "C",
+    own_handle boolean, title text, description text, has_description boolean,
+    status text, brand_key text, brand_name text, has_brand boolean,
+    images jsonb, metadata jsonb, has_options boolean, has_variants boolean,
+    feed_hash bytea, message_id bigint,
+    product_id text, action text, note text) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS staged_option (
+    no int, position smallint, title text, values text[]) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS staged_variant (
+    no int, key text, position smallint, external_id text, title text, sku text,
+    options jsonb, manage_inventory boolean, has_prices boolean) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS staged_price (
+    no int, key text, currency_code text, min_quantity int, amount numeric) ON COMMIT DELETE ROWS;
+"""
+
+_PRODUCT_COLUMNS: Final = (
+    "no, new_id, external_id, handle, own_handle, title, description, has_description, status, "
+    "brand_key, brand_name, has_brand, images, metadata, has_options, has_variants, "
+    "feed_hash, message_id"
+)
+
+Row = tuple[Any, ...]
+
+
+def stage(connection: Connection, rows: Sequence[FeedRow]) -> None:
+    """Fills the temporary tables with a page of products."""
+    connection.execute(text(_TABLES))
+    _copy(connection, f"staged_product ({_PRODUCT_COLUMNS})", _products(rows))
+    _copy(connection, "staged_option", _options(rows))
+    _copy(connection, "staged_variant", _variants(rows))
+    _copy(connection, "staged_price", _prices(rows))
+
+
+def product_id(row: FeedRow) -> str:
+    """Makes a new product's id from its identity: the same feed, the same id."""
+    external_id = row.product.external_id
+    identity = f"external_id {external_id}" if external_id else f"handle {row.handle}"
+    return "prod_" + blake2b(identity.encode(), digest_size=16).hexdigest()
+
+
+def _copy(connection: Connection, target: str, rows: Iterable[Row]) -> None:
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    with driver.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def _products(rows: Sequence[FeedRow]) -> Iterator[Row]:
+    for no, row in enumerate(rows):
+        product = row.product
+        given = product.model_fields_set
+        yield (
+            no,
+            product_id(row),
+            product.external_id,
+            row.handle,
+            product.handle is not None,
+            product.title,
+            product.description,
+            "description" in given,
+            product.status,
+            fold_name(product.brand) if product.brand else None,
+            product.brand,
+            "brand" in given,
+            _json(product.images),
+            _json(product.metadata),
+            product.options is not None,
+            product.sold_as is not None,
+            row.feed_hash,
+            row.message_id,
+        )
+
+
+def _options(rows: Sequence[FeedRow]) -> Iterator[Row]:
+    for no, row in enumerate(rows):
+        for position, option in enumerate(row.product.options or ()):
+            yield no, position, option.title, option.values
+
+
+def _variants(rows: Sequence[FeedRow]) -> Iterator[Row]:
+    for no, row in enumerate(rows):
+        for position, variant in enumerate(row.product.sold_as or ()):
+            yield (
+                no,
+                variant.key,
+                position,
+                variant.external_id,
+                variant.shown_title,
+                variant.sku,
+                _json(variant.options or {}),
+                variant.manage_inventory,
+                variant.prices is not None,
+            )
+
+
+def _prices(rows: Sequence[FeedRow]) -> Iterator[Row]:
+    for no, row in enumerate(rows):
+        for variant in _sold(row.product):
+            for price in variant.prices or ():
+                yield no, variant.key, price.currency_code, price.min_quantity, price.amount
+
+
+def _sold(product: Product) -> Sequence[Any]:
+    return product.sold_as or ()
+
+
+def _json(value: Any) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)
