@@ -170,16 +170,15 @@ class Ledger:
             },
         )
 
-    def abort(self, claim: Claim, reason: str) -> None:
+    def abort(self, connection: Connection, claim: Claim, reason: str) -> None:
         """Marks a running saga as failed, free to be undone, and fences everybody else in it."""
-        with self.own(claim) as connection:
-            connection.execute(
-                text("""
-                    UPDATE saga SET status = 'aborting', epoch = epoch + 1, reason = :reason,
-                        holder = NULL, lease_until = NULL, next_try_at = now()
-                    WHERE saga_id = :saga_id"""),
-                {"saga_id": claim.saga_id, "reason": reason},
-            )
+        connection.execute(
+            text("""
+                UPDATE saga SET status = 'aborting', epoch = epoch + 1, reason = :reason,
+                    holder = NULL, lease_until = NULL, next_try_at = now()
+                WHERE saga_id = :saga_id"""),
+            {"saga_id": claim.saga_id, "reason": reason},
+        )
 
     @contextmanager
     def own(self, claim: Claim) -> Iterator[Connection]:

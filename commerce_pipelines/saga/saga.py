@@ -121,6 +121,13 @@ class Saga:
                 also(connection)
             self.ledger.finish(connection, self.claim, SagaStatus.SUCCEEDED)
 
+    def abort(self, reason: str, also: Callable[[Connection], None] | None = None) -> None:
+        """Gives the saga up, free to be undone; `also` writes in the same transaction."""
+        with self.ledger.own(self.claim) as connection:
+            if also is not None:
+                also(connection)
+            self.ledger.abort(connection, self.claim, reason)
+
 
 @contextmanager
 def keep_alive(ledger: Ledger, claim: Claim) -> Iterator[None]:

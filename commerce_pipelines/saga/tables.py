@@ -120,4 +120,4 @@ saga_event = Table(
 )
 
 _rules = files(__package__).joinpath("rules.sql").read_text().replace("%", "%%")
-event.listen(metadata, "after_create", DDL(_rules))
+event.listen(metadata, "after_create", DDL(_rules))  # type: ignore[no-untyped-call]

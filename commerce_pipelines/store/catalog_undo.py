@@ -46,17 +46,6 @@ def undo_products(
     return UndoneProducts(deleted=deleted, restored=restored, superseded=superseded)
 
 
-_OURS: Final = text("""
-    WITH mine AS (
-        SELECT revision.product_id, product.version IS NOT DISTINCT FROM revision.version AS ours
-        FROM product_revision revision LEFT JOIN product ON product.id = revision.product_id
-        WHERE revision.saga_id = :saga AND revision.undone_at IS NULL
-          AND (CAST(:ids AS text[]) IS NULL OR revision.product_id = ANY (:ids))),
-    left_alone AS (
-        UPDATE product_revision revision SET undone_at = now() FROM mine
-        WHERE revision.saga_id = :saga AND revision.product_id = mine.product_id AND NOT mine.ours)
-    SELECT count(*) FILTER (WHERE NOT ours) FROM mine""")
-
 _OURS: Final = """revision.saga_id = :saga AND revision.undone_at IS NULL
       AND (CAST(:ids AS text[]) IS NULL OR revision.product_id = ANY (:ids))"""
 

@@ -142,7 +142,7 @@ product_document = Table(
     Column("document_id", Text, nullable=False, unique=True),
     Column("content_hash", LargeBinary, nullable=False),
     Column("product_version", BigInteger, nullable=False),
-    Column("revision", Text, nullable=False),
+    Column("revision", Text),
     _moment("updated_at"),
 )
 

@@ -105,7 +105,7 @@ CREATE TABLE product_document (
   document_id TEXT NOT NULL,
   content_hash BYTEA NOT NULL,
   product_version BIGINT NOT NULL,
-  revision TEXT NOT NULL,
+  revision TEXT,
   updated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
   PRIMARY KEY (product_id),
   FOREIGN KEY(product_id) REFERENCES product (id) ON DELETE CASCADE,

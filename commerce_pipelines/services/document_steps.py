@@ -1,0 +1,145 @@
+"""The CMS's half of an import: write a pack of documents, and take them back.
+
+Fields come in three kinds. *Feed* fields (`set`) always follow the feed.
+*Seeded* fields (`setIfMissing`) are given once and then belong to editors.
+Everything else is never touched, neither by the write nor by its undo.
+
+Sanity's `_rev` is the id of the transaction that wrote a document last, and the
+step's idempotency key is that id: a document is still ours when they are equal.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from commerce_pipelines.connectors.sanity import Sanity
+from commerce_pipelines.connectors.sanity_errors import STILL_REFERENCED, DocumentsConflict
+from commerce_pipelines.connectors.sanity_mutations import pack
+from commerce_pipelines.errors import NeedsPerson, Unknown
+from commerce_pipelines.saga.step import JSON, ExternalStep, Undo
+
+MOST_ATTEMPTS = 5
+MOST_UNDONE = 1_000
+UNDO_MARK = "-undo-"
+
+
+@dataclass(frozen=True)
+class WriteDocuments(ExternalStep):
+    """Writes one transaction of product documents.
+
+    The plan's `documents` are `{id, create, set, seed, unset, before, revision}`: `before` holds
+    what our fields were (one that was missing is left out), `seed` only fields that are missing.
+    """
+
+    name = "sanity.write_documents"
+    settle_seconds = 240.0
+    seals = True
+    sanity: Sanity
+
+    def act(self, plan: JSON, key: str) -> JSON:
+        """Sends the transaction; a repeat of one that landed changes nothing."""
+        self.sanity.mutate([_write(document) for document in plan["documents"]], key)
+        return {"documents": len(plan["documents"]), "revision": key}
+
+    def look(self, plan: JSON, key: str) -> JSON | None:
+        """Seals the transaction's id: either it has landed, or it never can."""
+        if self.sanity.seal(key):
+            return None
+        return {"documents": len(plan["documents"]), "revision": key}
+
+    def undo(self, plan: JSON, result: JSON, key: str) -> Undo:
+        """Deletes the created documents and restores our fields, where nobody changed them.
+
+        Raises:
+            NeedsPerson: Something refers to a document that should be deleted.
+            Unknown: Editors keep changing the documents; it is tried again later.
+        """
+        del result
+        outcomes: dict[str, str] = {}
+        for _ in range(MOST_ATTEMPTS):
+            rest = [document for document in plan["documents"] if document["id"] not in outcomes]
+            try:
+                self._undo_documents(rest, key, outcomes)
+                break
+            except DocumentsConflict as conflict:
+                outcomes.update(dict.fromkeys(_still_referenced(conflict), "referenced"))
+        else:
+            raise Unknown("The documents change faster than they can be restored.")
+        counts = Counter(outcomes.values())
+        if counts["referenced"]:
+            stuck = [id_ for id_, outcome in outcomes.items() if outcome == "referenced"]
+            raise NeedsPerson(f"Other documents in Sanity refer to {', '.join(stuck)}.")
+        return Undo(superseded=counts["superseded"] == len(outcomes), report=dict(counts))
+
+    def _undo_documents(self, documents: list[JSON], key: str, outcomes: dict[str, str]) -> None:
+        current = self.sanity.fetch_documents(document["id"] for document in documents)
+        undos = {
+            document["id"]: _plan_undo(document, current.get(document["id"]), key)
+            for document in documents
+        }
+        outcomes.update({id_: undo.outcome for id_, undo in undos.items() if not undo.mutations})
+        sizes = ((id_, undo.mutations[0]) for id_, undo in undos.items() if undo.mutations)
+        for group in pack(sizes, max_count=MOST_UNDONE):
+            ids = [mutation.document_id for mutation in group]
+            mutations = [mutation for id_ in ids for mutation in undos[id_].mutations]
+            digest = blake2b(repr(mutations).encode(), digest_size=6).hexdigest()
+            self.sanity.mutate(mutations, f"{key}{UNDO_MARK}{digest}")
+            outcomes.update({id_: undos[id_].outcome for id_ in ids})
+
+
+@dataclass(frozen=True)
+class _DocumentUndo:
+    outcome: str
+    mutations: list[JSON]
+
+
+def _still_referenced(conflict: DocumentsConflict) -> list[str]:
+    return [
+        item.document_id
+        for item in conflict.items
+        if item.type == STILL_REFERENCED and item.document_id is not None
+    ]
+
+
+def _write(document: JSON) -> JSON:
+    if document["create"]:
+        return {"create": {"_id": document["id"], **document["set"], **document["seed"]}}
+    patch = {"id": document["id"], "ifRevisionID": document["revision"], "set": document["set"]}
+    if document["seed"]:
+        patch["setIfMissing"] = document["seed"]
+    if document["unset"]:
+        patch["unset"] = document["unset"]
+    return {"patch": patch}
+
+
+def _plan_undo(document: JSON, current: JSON | None, key: str) -> _DocumentUndo:
+    """Decides what to take back, looking at what is there now."""
+    id_ = document["id"]
+    if current is None:
+        return _DocumentUndo("gone", [])
+    if current["_rev"].startswith(key + UNDO_MARK):
+        return _DocumentUndo("restored", [])
+    guard = {"id": id_, "ifRevisionID": current["_rev"]}
+    if document["create"] and current["_rev"] == key:
+        touch = {"patch": {**guard, "unset": ["sagaGuard"]}}
+        return _DocumentUndo("deleted", [touch, {"delete": {"id": id_}}])
+    patch = _restore(document, current)
+    if patch is None:
+        return _DocumentUndo("superseded", [])
+    return _DocumentUndo("restored", [{"patch": {**guard, **patch}}] if patch else [])
+
+
+def _restore(document: JSON, current: JSON) -> JSON | None:
+    """Returns the patch that puts back the fields still ours; None when none is."""
+    written = {**document["set"], **document["seed"], **dict.fromkeys(document["unset"])}
+    written.pop("_type", None)
+    ours = [name for name, value in written.items() if current.get(name) == value]
+    if not ours:
+        return None
+    before = document["before"]
+    changed = [name for name in ours if before.get(name) != current.get(name)]
+    back = {name: before[name] for name in changed if name in before}
+    gone = [name for name in changed if name not in before]
+    return {**({"set": back} if back else {}), **({"unset": gone} if gone else {})}

@@ -1,0 +1,249 @@
+"""The PIM's products into the store, then into Sanity's documents: one saga a page.
+
+    open_page ──► store_page ──► publish_page
+    messages      upsert products   write documents
+                  (undo: delete,    (undo: delete,
+                   restore)          restore our fields)
+
+A page is as many waiting messages as fit into `MOST_PRODUCTS`. What fails it:
+Sanity not answering, a product in the hands of another saga; its messages come
+again. What only rejects a product: a fault in its description, or Sanity
+refusing its document. Nothing must not run beside it: pages take turns in the
+store, and a product belongs to one unfinished saga at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection
+
+from commerce_pipelines.connectors.sanity import Sanity
+from commerce_pipelines.connectors.sanity_errors import DocumentsConflict, DocumentsRefused
+from commerce_pipelines.connectors.sanity_mutations import pack
+from commerce_pipelines.domain.catalog import Product, Rejection, parse_product, products_of
+from commerce_pipelines.domain.feed import FeedItem, Rejected, merge
+from commerce_pipelines.domain.strict_json import loads
+from commerce_pipelines.errors import Busy, Fenced, InvalidInput
+from commerce_pipelines.saga.ledger import Ledger
+from commerce_pipelines.saga.saga import Saga
+from commerce_pipelines.saga.step import JSON, Steps
+from commerce_pipelines.services.document_steps import MOST_ATTEMPTS, WriteDocuments
+from commerce_pipelines.services.product_documents import (
+    WantedDocument,
+    planned_write,
+    wanted_document,
+)
+from commerce_pipelines.services.product_steps import Page, UpsertProducts, WithdrawProducts
+from commerce_pipelines.store import messages
+from commerce_pipelines.store.documents import (
+    DocumentState,
+    load_changed_contents,
+    save_documents,
+)
+
+KIND = "pim_import"
+TOPIC = "products"
+MOST_PRODUCTS = 5_000
+
+
+@dataclass(frozen=True)
+class OpenPage:
+    """A page whose messages are claimed by a new saga."""
+
+    saga_id: str
+    message_ids: list[int]
+
+
+@dataclass(frozen=True)
+class PimImport:
+    """The flow, with what it works on.
+
+    Attributes:
+        ledger: The ledger, in the store's database.
+        sanity: The CMS.
+        run_id: Who is working.
+    """
+
+    ledger: Ledger
+    sanity: Sanity
+    run_id: str
+
+    def open_page(self) -> OpenPage | None:
+        """Claims the next waiting messages for a new saga; None when nothing waits."""
+        saga_id = f"{KIND}-{uuid4().hex}"
+        with self.ledger.engine.begin() as connection:
+            self.ledger.begin(
+                connection, saga_id=saga_id, kind=KIND, lock_key=saga_id, run_id=self.run_id
+            )
+            claimed = messages.claim_page(
+                connection,
+                topic=TOPIC,
+                saga_id=saga_id,
+                run_id=self.run_id,
+                most_items=MOST_PRODUCTS,
+            )
+            if not claimed:
+                connection.rollback()
+                return None
+        return OpenPage(saga_id, claimed)
+
+    def store_page(self, opened: OpenPage) -> JSON:
+        """Upserts the page's products into the store; returns the counts."""
+        with self._saga(opened.saga_id) as saga:
+            page = self._read_page(opened.saga_id)
+            plan: JSON = {"messages": opened.message_ids, "products": len(page.rows)}
+            return saga.take(UpsertProducts(page), plan)
+
+    def publish_page(self, saga_id: str) -> JSON:
+        """Writes the documents of what changed and ends the saga; returns the counts."""
+        with self._saga(saga_id) as saga:
+            written = self._write_documents(saga)
+            saga.succeed(lambda connection: _record(connection, saga_id, written))
+        return {
+            "written": sum(document.mutated for document in written),
+            "unchanged": sum(not document.mutated for document in written),
+        }
+
+    @contextmanager
+    def _saga(self, saga_id: str) -> Iterator[Saga]:
+        """Joins the saga; what goes wrong inside marks it, and its messages, as failed."""
+        claim = self.ledger.join(saga_id, self.run_id)
+        with Saga.kept_alive(self.ledger, claim) as saga:
+            try:
+                yield saga
+            except Fenced:
+                raise
+            except Exception as error:
+                saga.abort(f"{type(error).__name__}: {error}", also=_fail_messages(saga_id, error))
+                raise
+
+    def _read_page(self, saga_id: str) -> Page:
+        with self.ledger.engine.begin() as connection:
+            claimed = messages.load_claimed(connection, saga_id)
+            lists = {message.id: _read_list(connection, message) for message in claimed}
+        parsed = [
+            (message_id, parse_product(payload, position))
+            for message_id, payloads in lists.items()
+            for position, payload in enumerate(payloads)
+        ]
+        items = [
+            FeedItem(id_, position, product)
+            for id_, group in groupby(parsed, key=itemgetter(0))
+            for position, (_, product) in enumerate(group)
+            if isinstance(product, Product)
+        ]
+        bad = [Rejected(id_, told) for id_, told in parsed if isinstance(told, Rejection)]
+        rows, contradicting = merge(items)
+        lengths = {id_: len(payloads) for id_, payloads in lists.items()}
+        return Page(rows, [*bad, *contradicting], lengths)
+
+    def _write_documents(self, saga: Saga) -> list[Document]:
+        with self.ledger.engine.connect() as connection:
+            contents = load_changed_contents(connection, saga.saga_id)
+            known = [(wanted_document(content), content.content_hash) for content in contents]
+        unchanged = [Document(wanted) for wanted, hash_ in known if wanted.content_hash == hash_]
+        changed = {
+            wanted.document_id: wanted for wanted, hash_ in known if wanted.content_hash != hash_
+        }
+        written: list[Document] = []
+        sizes = ((id_, {**doc.feed_fields, **doc.seeded_fields}) for id_, doc in changed.items())
+        for number, group in enumerate(pack(sizes)):
+            pack_ = [changed[mutation.document_id] for mutation in group]
+            written += self._write_pack(saga, pack_, str(number))
+        return unchanged + written
+
+    def _write_pack(
+        self, saga: Saga, wanted: Sequence[WantedDocument], label: str
+    ) -> list[Document]:
+        """Writes one transaction; halves it where Sanity refuses it, to find the bad document."""
+        try:
+            return self._write_fresh(saga, wanted, label)
+        except DocumentsRefused as refusal:
+            if len(wanted) == 1:
+                plan: JSON = {"product_id": wanted[0].product_id, "reason": str(refusal)}
+                saga.take(WithdrawProducts(), plan, label)
+                return []
+            half = len(wanted) // 2
+            first = self._write_pack(saga, wanted[:half], f"{label}.0")
+            return first + self._write_pack(saga, wanted[half:], f"{label}.1")
+
+    def _write_fresh(
+        self, saga: Saga, wanted: Sequence[WantedDocument], label: str
+    ) -> list[Document]:
+        """Writes over what is there now, and reads again where an editor was faster."""
+        for attempt in range(MOST_ATTEMPTS):
+            try:
+                result = saga.take(
+                    WriteDocuments(self.sanity), lambda: self._plan(wanted), f"{label}~{attempt}"
+                )
+                return [Document(document, result["revision"]) for document in wanted]
+            except DocumentsConflict as conflict:
+                last = conflict
+        raise Busy(f"Editors keep changing these documents: {last}") from last
+
+    def _plan(self, wanted: Sequence[WantedDocument]) -> JSON:
+        current = self.sanity.fetch_documents(document.document_id for document in wanted)
+        return {"documents": [planned_write(doc, current.get(doc.document_id)) for doc in wanted]}
+
+
+@dataclass(frozen=True)
+class Document:
+    """A wanted document that is there.
+
+    Attributes:
+        revision: The transaction that wrote it now; None when it was as wanted before.
+    """
+
+    wanted: WantedDocument
+    revision: str | None = None
+
+    @property
+    def mutated(self) -> bool:
+        """Tells whether this saga wrote it."""
+        return self.revision is not None
+
+
+def steps(sanity: Sanity) -> Steps:
+    """Returns the flow's steps, for recovery to find their undos."""
+    return {
+        UpsertProducts.name: UpsertProducts(),
+        WriteDocuments.name: WriteDocuments(sanity),
+        WithdrawProducts.name: WithdrawProducts(),
+    }
+
+
+def _read_list(connection: Connection, message: messages.Claimed) -> list[Any]:
+    """Returns a message's list; one that cannot be read is dead, not lost."""
+    try:
+        return products_of(loads(message.body))
+    except InvalidInput as error:
+        messages.bury(connection, message.id, str(error))
+        return []
+
+
+def _fail_messages(saga_id: str, error: Exception) -> Callable[[Connection], None]:
+    return lambda connection: messages.fail(connection, saga_id, str(error))
+
+
+def _record(connection: Connection, saga_id: str, documents: Sequence[Document]) -> None:
+    save_documents(
+        connection,
+        [
+            DocumentState(
+                product_id=document.wanted.product_id,
+                document_id=document.wanted.document_id,
+                content_hash=document.wanted.content_hash,
+                product_version=document.wanted.version,
+                revision=document.revision,
+            )
+            for document in documents
+        ],
+    )
+    messages.finish(connection, saga_id)

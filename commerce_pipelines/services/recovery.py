@@ -1,0 +1,46 @@
+"""Undoing what was left half-done: the sagas whose owner failed or is gone."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+
+from commerce_pipelines.connectors.sanity import Sanity
+from commerce_pipelines.errors import Fenced
+from commerce_pipelines.saga.compensation import Compensator, Outcome
+from commerce_pipelines.saga.ledger import Ledger
+from commerce_pipelines.services import pim_import
+
+_log = logging.getLogger(__name__)
+
+
+def compensator(ledger: Ledger, sanity: Sanity) -> Compensator:
+    """Returns what undoes every kind of saga in this project."""
+    return Compensator(ledger, {pim_import.KIND: pim_import.steps(sanity)})
+
+
+def sweep(undo: Compensator, who: str) -> Counter[Outcome]:
+    """Undoes every saga that is due, page by page; returns how many came to what."""
+    outcomes: Counter[Outcome] = Counter()
+    seen: set[str] = set()
+    while due := [saga_id for saga_id in undo.ledger.due() if saga_id not in seen]:
+        for saga_id in due:
+            seen.add(saga_id)
+            outcomes[_compensate(undo, saga_id, who)] += 1
+    return outcomes
+
+
+def compensate_run(undo: Compensator, run_id: str) -> Counter[Outcome]:
+    """Undoes the sagas that a run gave up."""
+    return Counter(
+        _compensate(undo, saga_id, run_id) for saga_id in undo.ledger.aborting_of_run(run_id)
+    )
+
+
+def _compensate(undo: Compensator, saga_id: str, who: str) -> Outcome:
+    try:
+        outcome = undo.compensate(saga_id, who)
+    except Fenced:
+        outcome = Outcome.NOT_OURS
+    _log.info("saga %s: %s", saga_id, outcome)
+    return outcome
