@@ -191,7 +191,7 @@ def fail(connection: Connection, saga_id: str, error: str) -> None:
     """Notes why a saga's messages failed; they come again later, or are dead after the last try."""
     connection.execute(
         text("""
-            UPDATE message SET last_error = :error,
+            UPDATE message SET last_error = :error, outcome = NULL,
                 state = CASE WHEN tries >= :most_tries THEN 'dead' ELSE state END,
                 finished_at = CASE WHEN tries >= :most_tries THEN now() END
             WHERE saga_id = :saga AND state = 'claimed'"""),
