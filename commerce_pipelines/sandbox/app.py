@@ -1,0 +1,141 @@
+"""The imitated systems put together into one application.
+
+Belongs here: which systems there are, and what they share. Does not belong
+here: sockets, signals, threads (`server.py`). Another system is another entry
+in the list of `build`.
+"""
+
+from __future__ import annotations
+
+import secrets
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+
+from commerce_pipelines.sandbox.control import control_router
+from commerce_pipelines.sandbox.faults import Fault, FaultKind, Faults
+from commerce_pipelines.sandbox.gate import CONTROL_PREFIX, Gate
+from commerce_pipelines.sandbox.pim.catalogue import Catalogue
+from commerce_pipelines.sandbox.pim.routes import pim_router
+from commerce_pipelines.sandbox.record import Record
+from commerce_pipelines.sandbox.sanity.access import Access
+from commerce_pipelines.sandbox.sanity.dataset import Dataset
+from commerce_pipelines.sandbox.sanity.errors import SanityError
+from commerce_pipelines.sandbox.sanity.routes import SanityRoutes, refuse
+from commerce_pipelines.sandbox.state_file import StateFile
+
+SANITY_PROJECT_ID = "sandbox"
+SANITY_DATASET = "production"
+
+
+def _new_token() -> str:
+    return "sk" + secrets.token_urlsafe(32)
+
+
+def _new_webhook_secret() -> str:
+    return "whsec_" + b64encode(secrets.token_bytes(24)).decode()
+
+
+@dataclass(frozen=True)
+class SandboxOptions:
+    """How a sandbox is started.
+
+    Attributes:
+        port: Where it listens on loopback; the next free one if taken, 0 for any free one.
+        rate_limit: Whether Sanity keeps its 25 mutation requests a second.
+        seed: JSON file with other products for the PIM.
+        sanity_token: A token to keep; a new one if not given.
+        webhook_secret: The PIM's secret to keep, `whsec_…`; a new one if not given.
+        state_file: Where documents and changed products survive a restart.
+    """
+
+    port: int = 9100
+    rate_limit: bool = True
+    seed: Path | None = None
+    sanity_token: str = field(default_factory=_new_token, repr=False)
+    webhook_secret: str = field(default_factory=_new_webhook_secret, repr=False)
+    state_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Application:
+    """What a server runs.
+
+    Attributes:
+        gate: The ASGI application.
+        addresses: From the base address to what callers need to know.
+        close: Closes what was opened.
+    """
+
+    gate: Gate
+    addresses: Callable[[str], dict[str, dict[str, str]]]
+    close: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class _System:
+    router: APIRouter
+    reset: Callable[[], None]
+    address: dict[str, str]
+
+
+def build(options: SandboxOptions) -> Application:
+    """Puts the systems together.
+
+    Raises:
+        ConfigurationError: The seed file is missing or holds no products.
+    """
+    faults, record = Faults(), Record()
+    state = StateFile(options.state_file)
+    systems = {
+        "sanity": _sanity(options, state, faults, record),
+        "pim": _pim(options, state, record),
+    }
+
+    def reset() -> None:
+        for system in systems.values():
+            system.reset()
+
+    app = FastAPI(title="Sandbox", description="Imitations of the outside systems.")
+    app.add_exception_handler(SanityError, refuse)
+    app.include_router(control_router(faults, record, systems.keys(), reset))
+    for system in systems.values():
+        app.include_router(system.router)
+
+    def addresses(base_url: str) -> dict[str, dict[str, str]]:
+        found = {
+            name: {"url": f"{base_url}/{name}", **system.address}
+            for name, system in systems.items()
+        }
+        return found | {"faults": {"url": base_url + CONTROL_PREFIX}}
+
+    routes = [route for system in systems.values() for route in system.router.routes]
+    return Application(Gate(app, routes, faults, record), addresses, state.close)
+
+
+def _sanity(options: SandboxOptions, state: StateFile, faults: Faults, record: Record) -> _System:
+    dataset = Dataset(state)
+    access = Access(
+        SANITY_PROJECT_ID, SANITY_DATASET, options.sanity_token, limited=options.rate_limit
+    )
+
+    def freeze(fault: Fault) -> None:
+        if fault.kind is FaultKind.QUERY_LAG:
+            dataset.freeze_index()
+
+    faults.on_add(freeze)
+    address = {
+        "project_id": SANITY_PROJECT_ID,
+        "dataset": SANITY_DATASET,
+        "token": options.sanity_token,
+    }
+    return _System(SanityRoutes(dataset, access, faults, record).router(), dataset.reset, address)
+
+
+def _pim(options: SandboxOptions, state: StateFile, record: Record) -> _System:
+    catalogue = Catalogue(state, options.seed)
+    router = pim_router(catalogue, options.webhook_secret, record)
+    return _System(router, catalogue.reset, {"webhook_secret": options.webhook_secret})
