@@ -11,6 +11,7 @@ step's idempotency key is that id: a document is still ours when they are equal.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -75,18 +76,60 @@ class WriteDocuments(ExternalStep):
 
     def _undo_documents(self, documents: list[JSON], key: str, outcomes: dict[str, str]) -> None:
         current = self.sanity.fetch_documents(document["id"] for document in documents)
-        undos = {
-            document["id"]: _plan_undo(document, current.get(document["id"]), key)
-            for document in documents
-        }
-        outcomes.update({id_: undo.outcome for id_, undo in undos.items() if not undo.mutations})
-        sizes = ((id_, undo.mutations[0]) for id_, undo in undos.items() if undo.mutations)
-        for group in pack(sizes, max_count=MOST_UNDONE):
-            ids = [mutation.document_id for mutation in group]
-            mutations = [mutation for id_ in ids for mutation in undos[id_].mutations]
-            digest = blake2b(repr(mutations).encode(), digest_size=6).hexdigest()
-            self.sanity.mutate(mutations, f"{key}{UNDO_MARK}{digest}")
-            outcomes.update({id_: undos[id_].outcome for id_ in ids})
+        plan = plan_undo(documents, current, key)
+        outcomes.update(plan.untouched)
+        for transaction in plan.transactions:
+            self.sanity.mutate(transaction.mutations, transaction.transaction_id)
+            outcomes.update(transaction.outcomes)
+
+
+@dataclass(frozen=True)
+class UndoTransaction:
+    """One request that takes documents back.
+
+    Attributes:
+        outcomes: By document, what will have become of it.
+    """
+
+    transaction_id: str
+    mutations: list[JSON]
+    outcomes: dict[str, str]
+
+
+@dataclass(frozen=True)
+class UndoPlan:
+    """How to take documents back from how they are now.
+
+    Attributes:
+        untouched: By document, why nothing is to be done: gone, restored or superseded.
+    """
+
+    untouched: dict[str, str]
+    transactions: list[UndoTransaction]
+
+
+def plan_undo(documents: list[JSON], current: Mapping[str, JSON], key: str) -> UndoPlan:
+    """Decides what to take back of a `WriteDocuments` plan; also a person can send it.
+
+    Args:
+        documents: The plan's documents, all or some.
+        current: What is there now, by id.
+        key: The step's idempotency key.
+    """
+    undos = {
+        document["id"]: _undo_document(document, current.get(document["id"]), key)
+        for document in documents
+    }
+    sizes = ((id_, undo.mutations[0]) for id_, undo in undos.items() if undo.mutations)
+    transactions = []
+    for group in pack(sizes, max_count=MOST_UNDONE):
+        ids = [mutation.document_id for mutation in group]
+        mutations = [mutation for id_ in ids for mutation in undos[id_].mutations]
+        digest = blake2b(repr(mutations).encode(), digest_size=6).hexdigest()
+        outcomes = {id_: undos[id_].outcome for id_ in ids}
+        transactions.append(UndoTransaction(f"{key}{UNDO_MARK}{digest}", mutations, outcomes))
+    untouched = {id_: undo.outcome for id_, undo in undos.items() if not undo.mutations}
+    return UndoPlan(untouched, transactions)
 
 
 @dataclass(frozen=True)
@@ -114,7 +157,7 @@ def _write(document: JSON) -> JSON:
     return {"patch": patch}
 
 
-def _plan_undo(document: JSON, current: JSON | None, key: str) -> _DocumentUndo:
+def _undo_document(document: JSON, current: JSON | None, key: str) -> _DocumentUndo:
     """Decides what to take back, looking at what is there now."""
     id_ = document["id"]
     if current is None:

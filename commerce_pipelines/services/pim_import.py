@@ -14,6 +14,7 @@ store, and a product belongs to one unfinished saga at a time.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,6 +52,19 @@ from commerce_pipelines.store.documents import (
 KIND = "pim_import"
 TOPIC = "products"
 MOST_PRODUCTS = 5_000
+
+
+def deliver(connection: Connection, source: str, webhook_id: str, products: list[Any]) -> None:
+    """Puts a list of products into the inbox as one message."""
+    body = json.dumps(products, ensure_ascii=False).encode()
+    part = messages.Part(body, item_count=len(products))
+    messages.receive(connection, source, webhook_id, TOPIC, [part])
+
+
+def count_pages(connection: Connection) -> int:
+    """Returns how many pages the waiting messages fill."""
+    due = messages.due(connection, TOPIC, MOST_PRODUCTS)
+    return due.pages if due else 0
 
 
 @dataclass(frozen=True)

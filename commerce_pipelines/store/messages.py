@@ -13,7 +13,7 @@ than": a row becomes visible at its commit, not in the order of ids.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
@@ -66,7 +66,13 @@ class Claimed:
 
 
 def receive(
-    connection: Connection, source: str, webhook_id: str, topic: str, parts: Sequence[Part]
+    connection: Connection,
+    source: str,
+    webhook_id: str,
+    topic: str,
+    parts: Iterable[Part],
+    *,
+    body_sha256: bytes | None = None,
 ) -> Receipt:
     """Stores a delivery once, however often it comes.
 
@@ -75,33 +81,30 @@ def receive(
         source: Who sent it.
         webhook_id: The sender's id of the delivery; with the source, what makes it the same one.
         topic: What kind of work it is.
-        parts: The body, or a large list in parts.
+        parts: The body, or a large list in parts, of which one at a time is in memory.
+        body_sha256: Of the whole body when it comes in parts.
     """
-    rows = [
-        {
-            "source": source,
-            "webhook_id": webhook_id,
+    delivery = {"source": source, "webhook_id": webhook_id}
+    number = 0
+    for number, part in enumerate(parts):
+        row = delivery | {
             "part": number,
-            "parts": len(parts),
             "topic": topic,
             "aggregate": part.aggregate,
             "item_count": part.item_count,
             "body": part.body,
-            "hash": sha256(part.body).digest(),
+            "hash": body_sha256 or sha256(part.body).digest(),
         }
-        for number, part in enumerate(parts)
-    ]
-    first = connection.execute(_INSERT, rows[0]).scalar_one_or_none()
-    if first is None:
-        return _receive_again(connection, rows)
-    if rows[1:]:
-        connection.execute(_INSERT, rows[1:])
+        if connection.execute(_INSERT, row).scalar_one_or_none() is None:
+            return _receive_again(connection, row)
+    if number:
+        connection.execute(_COUNT_PARTS, delivery | {"parts": number + 1})
     return Receipt(_ids(connection, source, webhook_id), repeated=False)
 
 
-def _receive_again(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Receipt:
-    ids = _ids(connection, rows[0]["source"], rows[0]["webhook_id"])
-    differs = connection.execute(_KEEP_DIFFERENT, rows[0]).scalar_one_or_none() is not None
+def _receive_again(connection: Connection, row: Mapping[str, Any]) -> Receipt:
+    ids = _ids(connection, row["source"], row["webhook_id"])
+    differs = connection.execute(_KEEP_DIFFERENT, row).scalar_one_or_none() is not None
     return Receipt(ids, repeated=True, differs=differs)
 
 
@@ -199,17 +202,41 @@ def fail(connection: Connection, saga_id: str, error: str) -> None:
     )
 
 
-def count_due(connection: Connection, topic: str) -> tuple[int, int]:
-    """Returns how many messages and how many things in them wait to be worked on now."""
-    row = connection.execute(_COUNT_DUE, {"topic": topic, "alone_from": 10**9}).one()
-    return row.messages, row.items
+@dataclass(frozen=True)
+class Due:
+    """Messages that wait to be worked on now.
+
+    Attributes:
+        oldest_id: The lowest id among them.
+        oldest_tries: How often that one was tried.
+        pages: How many pages they fill; a message that was tried before fills one alone.
+    """
+
+    oldest_id: int
+    oldest_tries: int
+    pages: int
+
+
+def due(connection: Connection, topic: str, most_items: int = 1) -> Due | None:
+    """Returns what waits of a topic; None when nothing does.
+
+    Args:
+        connection: The store.
+        topic: The kind of work.
+        most_items: How many things a page may hold.
+    """
+    names = {"topic": topic, "alone_from": ALONE_FROM_TRIES, "most_items": most_items}
+    row = connection.execute(_COUNT_DUE, names).one()
+    return Due(row.oldest_id, row.oldest_tries, row.pages) if row.oldest_id is not None else None
 
 
 _INSERT: Final = text("""
-    INSERT INTO message (source, webhook_id, part, parts, topic, aggregate, item_count,
-                         body, body_sha256)
-    VALUES (:source, :webhook_id, :part, :parts, :topic, :aggregate, :item_count, :body, :hash)
+    INSERT INTO message (source, webhook_id, part, topic, aggregate, item_count, body, body_sha256)
+    VALUES (:source, :webhook_id, :part, :topic, :aggregate, :item_count, :body, :hash)
     ON CONFLICT (source, webhook_id, part) DO NOTHING RETURNING id""")
+
+_COUNT_PARTS: Final = text("""
+    UPDATE message SET parts = :parts WHERE source = :source AND webhook_id = :webhook_id""")
 
 _IDS: Final = text("""
     SELECT id FROM message WHERE source = :source AND webhook_id = :webhook_id ORDER BY part""")
@@ -260,8 +287,11 @@ _CLAIM: Final = text(f"""
     SELECT id FROM claimed ORDER BY id""")
 
 _COUNT_DUE: Final = text(f"""
-    SELECT count(*) AS messages, coalesce(sum(item_count), 0) AS items FROM message
-    WHERE {_DUE} AND {_IN_ORDER}""")
+    SELECT min(id) AS oldest_id, (array_agg(tries ORDER BY id))[1] AS oldest_tries,
+           count(*) FILTER (WHERE tries >= :alone_from) + CAST(ceil(
+               coalesce(sum(item_count) FILTER (WHERE tries < :alone_from), 0)
+               / CAST(:most_items AS numeric)) AS int) AS pages
+    FROM message WHERE {_DUE} AND {_IN_ORDER}""")
 
 _NOTE: Final = text("UPDATE message SET outcome = :outcome WHERE id = :id").bindparams(
     bindparam("outcome", type_=JSONB)

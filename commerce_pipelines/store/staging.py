@@ -126,4 +126,4 @@ def _sold(product: Product) -> Sequence[Any]:
 
 
 def _json(value: Any) -> str | None:
-    return None if value is None else json.dumps(value, ensure_ascii=False)
+    return None if value is None else json.dumps(value)

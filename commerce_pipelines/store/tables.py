@@ -198,3 +198,16 @@ message_conflict = Table(
     _moment("received_at"),
     UniqueConstraint("message_id", "body_sha256", name="message_conflict_once"),
 )
+
+message_event = Table(
+    "message_event",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("message_id", BigInteger, ForeignKey("message.id", ondelete="CASCADE"), nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("what", Text, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("last_error", Text),
+    Index("message_event_of_message", "message_id", "id"),
+)

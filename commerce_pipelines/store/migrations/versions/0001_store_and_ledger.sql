@@ -77,6 +77,20 @@ CREATE TABLE message_conflict (
   FOREIGN KEY(message_id) REFERENCES message (id) ON DELETE CASCADE
 );
 
+CREATE TABLE message_event (
+  id BIGINT GENERATED ALWAYS AS IDENTITY,
+  message_id BIGINT NOT NULL,
+  at TIMESTAMP WITH TIME ZONE DEFAULT clock_timestamp() NOT NULL,
+  what TEXT NOT NULL,
+  who TEXT NOT NULL,
+  note TEXT NOT NULL,
+  last_error TEXT,
+  PRIMARY KEY (id),
+  FOREIGN KEY(message_id) REFERENCES message (id) ON DELETE CASCADE
+);
+
+CREATE INDEX message_event_of_message ON message_event (message_id, id);
+
 CREATE TABLE product (
   id TEXT NOT NULL,
   title TEXT NOT NULL,
@@ -242,7 +256,7 @@ BEGIN
         NEW.saga_id, NEW.seq USING ERRCODE = 'check_violation';
     END IF;
   END IF;
-  IF TG_OP = 'INSERT' OR OLD.state <> NEW.state THEN
+  IF TG_OP = 'INSERT' OR OLD.state <> NEW.state OR OLD.undo_tries < NEW.undo_tries THEN
     INSERT INTO saga_event (saga_id, seq, what, epoch, who, note)
     SELECT NEW.saga_id, NEW.seq, NEW.state, saga.epoch, saga.holder, NEW.error
     FROM saga WHERE saga.saga_id = NEW.saga_id;

@@ -1,0 +1,32 @@
+"""Everything that Dagster loads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from commerce_pipelines.flows import pim_import, recovery
+from commerce_pipelines.flows.resources import SanityResource, StoreResource
+
+
+def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Makes fresh definitions.
+
+    Args:
+        resource_overrides: Resources to use instead of the real ones, by name.
+    """
+    return dg.Definitions(
+        assets=[pim_import.feed, pim_import.assets],
+        jobs=[pim_import.job, recovery.job],
+        sensors=[pim_import.messages_sensor, recovery.sensor],
+        resources={
+            "store": StoreResource(),
+            "sanity": SanityResource(),
+            **(resource_overrides or {}),
+        },
+    )
+
+
+defs = build_defs()

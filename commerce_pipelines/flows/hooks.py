@@ -1,0 +1,27 @@
+"""The failure hook: it undoes a failed run's sagas at once.
+
+It is the quick path, not the promise. A hook does not run when the step or the
+run worker is killed, when the run is terminated or out of time, or when a
+resource fails to start; and a hook that raises is forgotten. All of these are
+found by the sweep over the ledger (`recovery.py`).
+"""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from commerce_pipelines.flows.resources import SanityResource, StoreResource
+from commerce_pipelines.services.recovery import compensate_run, compensator
+
+# Long enough for a passing fault; a longer one is the sweep's.
+HOOK_PATIENCE_SECONDS = 5.0
+
+
+@dg.failure_hook(required_resource_keys={"store", "sanity"})
+def compensate_at_once(context: dg.HookContext) -> None:
+    """Undoes what the run gave up."""
+    store: StoreResource = context.resources.store
+    sanity: SanityResource = context.resources.sanity
+    undo = compensator(store.ledger, sanity.open(HOOK_PATIENCE_SECONDS))
+    outcomes = compensate_run(undo, context.run_id)
+    context.log.info("undone at once: %s", dict(outcomes) or "nothing")

@@ -1,0 +1,58 @@
+"""`saga_recovery`: finish or undo what a dead owner left.
+
+Starts by a sensor that asks the ledger, not by a run-failure sensor: those are
+lost when a tick fails, and never come when code server and worker die together.
+What fails it: nothing of a single saga, for each is retried or parked on its
+own. May run beside everything, itself included; the ledger's epochs decide.
+"""
+
+import time
+
+import dagster as dg
+
+from commerce_pipelines.flows.failures import shown_as_failures
+from commerce_pipelines.flows.resources import SanityResource, StoreResource
+from commerce_pipelines.services.recovery import compensator, sweep
+
+NAME = "saga_recovery"
+SWEEP_SECONDS = 10
+LONGEST_RUN_SECONDS = 900
+
+
+@dg.op
+def undo_unfinished_sagas(
+    context: dg.OpExecutionContext, store: StoreResource, sanity: SanityResource
+) -> None:
+    """Undoes every saga that is due: given up, or its owner silent for longer than its lease."""
+    with shown_as_failures():
+        outcomes = sweep(compensator(store.ledger, sanity.open()), context.run_id)
+    counts = {str(outcome): count for outcome, count in outcomes.items()}
+    context.log.info("swept: %s", counts or "nothing")
+    context.add_output_metadata(counts)
+
+
+@dg.job(
+    name=NAME,
+    description=__doc__,
+    executor_def=dg.in_process_executor,
+    tags={"flow": NAME, "owner": "team:commerce", "dagster/max_runtime": LONGEST_RUN_SECONDS},
+)
+def job() -> None:
+    """The sweep."""
+    undo_unfinished_sagas()
+
+
+@dg.sensor(
+    name="unfinished_sagas",
+    job=job,
+    minimum_interval_seconds=SWEEP_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Starts the recovery when a saga was given up or lost its owner.",
+)
+def sensor(store: StoreResource) -> dg.RunRequest | dg.SkipReason:
+    """Asks the ledger; a key holds its moment, so that a failed sweep is tried again."""
+    due = store.ledger.due(limit=1)
+    if not due:
+        return dg.SkipReason("Nothing is half-done.")
+    bucket = int(time.time() // SWEEP_SECONDS)
+    return dg.RunRequest(run_key=f"sweep:{bucket}:{due[0]}")

@@ -1,0 +1,95 @@
+"""The resources of the ops: they read the settings and hand out plain objects.
+
+They take no configuration of their own, so no address and no secret can appear
+in a run's config or in the UI. Nothing connects before it is used.
+"""
+
+import dagster as dg
+from pydantic import PrivateAttr
+from sqlalchemy import Engine
+
+from commerce_pipelines.connectors.rate_budget import SharedRateBudget
+from commerce_pipelines.connectors.retry import RetryPolicy
+from commerce_pipelines.connectors.sanity import Sanity
+from commerce_pipelines.errors import ConfigurationError
+from commerce_pipelines.saga.ledger import Ledger
+from commerce_pipelines.settings import Settings
+from commerce_pipelines.store.engine import connect, libpq_url
+
+
+class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The store and its ledger."""
+
+    _engine: Engine = PrivateAttr()
+    _settings: Settings = PrivateAttr()
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Prepares a pool of connections; none is opened yet."""
+        del context
+        self._settings = Settings()
+        self._engine = connect(self._settings.require_postgres_url(), application="dagster")
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Closes the pool."""
+        del context
+        self._engine.dispose()
+
+    @property
+    def engine(self) -> Engine:
+        """Returns the pool."""
+        return self._engine
+
+    @property
+    def ledger(self) -> Ledger:
+        """Returns the ledger of sagas."""
+        return Ledger(self._engine, self._settings.saga_lease_seconds)
+
+
+class SanityResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The CMS, within one budget of mutations a second that all processes share."""
+
+    _budget: SharedRateBudget = PrivateAttr()
+    _settings: Settings = PrivateAttr()
+    _opened: list[Sanity] = PrivateAttr(default_factory=list)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Reads the settings; connects to nothing yet."""
+        del context
+        self._settings = Settings()
+        self._budget = SharedRateBudget(
+            libpq_url(self._settings.require_postgres_url()),
+            per_second=self._settings.sanity_mutations_per_second,
+        )
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Closes all connections."""
+        del context
+        for sanity in self._opened:
+            sanity.close()
+        self._budget.close()
+
+    def open(self, patience_seconds: float | None = None) -> Sanity:
+        """Returns the CMS.
+
+        Args:
+            patience_seconds: How long a request is repeated while the CMS does not answer;
+                as set in the settings if not given.
+
+        Raises:
+            ConfigurationError: The project or the token is not set.
+        """
+        settings = self._settings
+        if settings.sanity_project_id is None or settings.sanity_secret_token is None:
+            raise ConfigurationError("Set SANITY_PROJECT_ID and SANITY_SECRET_TOKEN.")
+        if patience_seconds is None:
+            patience_seconds = settings.sanity_patience_seconds
+        sanity = Sanity.open(
+            url=settings.sanity_url,
+            project_id=settings.sanity_project_id,
+            dataset=settings.sanity_dataset,
+            token=settings.sanity_secret_token.get_secret_value(),
+            budget=self._budget,
+            retry=RetryPolicy(budget_seconds=patience_seconds),
+        )
+        self._opened.append(sanity)
+        return sanity

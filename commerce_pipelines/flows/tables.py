@@ -1,0 +1,50 @@
+"""What the catalogue shows of our tables: columns, where they come from, a preview."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+PRODUCT_COLUMNS = dg.TableSchema(
+    columns=[
+        dg.TableColumn("id", "text", "`prod_…`, made from the feed's identity of the product"),
+        dg.TableColumn("title", "text"),
+        dg.TableColumn("handle", "text", "unique; made from the title where the feed has none"),
+        dg.TableColumn("status", "text", "draft, proposed, published, rejected or archived"),
+        dg.TableColumn("brand", "text"),
+        dg.TableColumn("variants", "int", "how many"),
+        dg.TableColumn("version", "int", "goes up with each change"),
+    ]
+)
+
+DOCUMENT_COLUMNS = dg.TableSchema(
+    columns=[
+        dg.TableColumn("_id", "text", "`product-…`, from the product's id"),
+        dg.TableColumn("title", "text", "the feed's"),
+        dg.TableColumn("handle", "text", "the feed's"),
+        dg.TableColumn("status", "text", "the feed's; archived products are marked, not deleted"),
+        dg.TableColumn("brand", "text", "the feed's"),
+        dg.TableColumn("slug", "slug", "seeded once, then the editors'"),
+    ]
+)
+
+
+def same_columns(upstream: dg.AssetKey, names: Sequence[str]) -> dg.TableColumnLineage:
+    """Returns a lineage in which each column comes from the one of the same name."""
+    return dg.TableColumnLineage(
+        deps_by_column={name: [dg.TableColumnDep(upstream, name)] for name in names}
+    )
+
+
+def preview(rows: Sequence[Mapping[str, Any]], schema: dg.TableSchema) -> dg.TableMetadataValue:
+    """Returns a small table for a run's metadata."""
+    return dg.MetadataValue.table(
+        records=[dg.TableRecord({name: _cell(v) for name, v in row.items()}) for row in rows],
+        schema=schema,
+    )
+
+
+def _cell(value: Any) -> str | int | float | bool | None:
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)

@@ -1,0 +1,63 @@
+"""Measures what the README says: `python -m commerce_pipelines_tests.benchmarks [PART...]`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterable
+from itertools import count
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Engine
+
+from commerce_pipelines.runtime.postgres import EmbeddedPostgres
+from commerce_pipelines.sandbox.server import RunningSandbox
+from commerce_pipelines.store.engine import connect
+from commerce_pipelines.store.schema import migrate
+from commerce_pipelines_tests.benchmarks import imports, ledger, webhooks
+
+PARTS = ("ledger", "store", "documents", "webhooks")
+_console = Console(width=120)
+
+
+def main(parts: Iterable[str]) -> None:
+    """Measures the parts and prints a table each."""
+    wanted = list(parts) or list(PARTS)
+    if "webhooks" in wanted:
+        _show("Webhooks", ("", "median", "slowest"), webhooks.rows())
+    with (
+        tempfile.TemporaryDirectory() as home,
+        EmbeddedPostgres(Path(home)) as postgres,
+        RunningSandbox() as sandbox,
+    ):
+        numbers = count()
+
+        def fresh() -> tuple[str, Engine]:
+            name = f"bench_{next(numbers)}"
+            postgres.create_database(name)
+            engine = connect(postgres.url(name))
+            migrate(engine)
+            return postgres.url(name), engine
+
+        sanity = sandbox.addresses["sanity"]
+        if "ledger" in wanted:
+            _show("Ledger", ("", "median", "p95"), ledger.rows(fresh()[1]))
+        if "store" in wanted:
+            heads = ("into the store", "first", "bare COPY", "ratio", "unchanged", "peak memory")
+            _show("Import", heads, imports.store_rows(fresh, sanity))
+        if "documents" in wanted:
+            heads = ("products", "in the store", "with documents in the sandbox")
+            _show("Import with documents", heads, imports.document_rows(fresh, sanity))
+
+
+def _show(title: str, heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+    table = Table(*heads, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    _console.print(table)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
