@@ -13,9 +13,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     JsonConfigSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -49,31 +50,53 @@ class Settings(BaseSettings):
     sanity_mutations_per_second: int = Field(
         25, gt=0, description="Mutation requests a second, all processes together (Sanity's limit)."
     )
+    sanity_patience_seconds: float = Field(
+        30.0, ge=0, description="How long an import repeats a request that Sanity does not answer."
+    )
     pim_webhook_secret: SecretStr | None = Field(
         None,
         description="Secret of the PIM's webhooks, `whsec_…`; several separated by spaces while "
         "one is being replaced.",
     )
     endpoint_host: str = Field("127.0.0.1", description="Address the endpoint listens on.")
-    endpoint_port: int = Field(9000, description="Port of the endpoint; the next free one if taken.")
+    endpoint_port: int = Field(
+        9000, description="Port of the endpoint; the next free one if taken."
+    )
     endpoint_unsigned_loopback: bool = Field(
         False,
         description="Take unsigned requests from loopback; `up` and `demo` set it for the sandbox.",
     )
     dagster_port: int = Field(3000, description="Port of Dagster's UI; the next free one if taken.")
     dagster_url: str | None = Field(
-        None, description="Dagster's UI, asked to start an import at once; without it the sensor does."
+        None,
+        description="Dagster's UI, asked to start an import at once; without it the sensor does.",
+    )
+    run_server_port: int | None = Field(
+        None,
+        description="Port of the run server on loopback, which starts runs at once; without it "
+        "Dagster's code server starts them.",
+    )
+    run_server_secret: SecretStr | None = Field(
+        None, description="Secret that a request to the run server must carry; `up` makes one."
     )
     sandbox_port: int = Field(9100, description="Port of the sandbox; the next free one if taken.")
     saga_lease_seconds: float = Field(
         30.0, gt=0, description="A saga whose owner is silent for this long is taken over."
     )
-    saga_sweep_seconds: int = Field(
-        10, gt=0, description="How often unfinished sagas are looked for."
-    )
-    message_lease_seconds: float = Field(
-        60.0, gt=0, description="A message whose run is silent for this long is claimed again."
-    )
+
+    @classmethod
+    def load(cls, home: Path | None = None) -> Settings:
+        """Reads the settings, of the stack in a home if one is given.
+
+        Raises:
+            ConfigurationError: A setting cannot be read.
+        """
+        try:
+            return cls(commerce_home=home) if home else cls()
+        except ValidationError as error:
+            wrong = error.errors(include_url=False, include_input=False)[0]
+            name = str(wrong["loc"][0]).upper() if wrong["loc"] else "A setting"
+            raise ConfigurationError(f"{name} is wrong: {wrong['msg']}.") from None
 
     @classmethod
     def settings_customise_sources(
@@ -86,8 +109,9 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Reads the environment first, then the running stack's file."""
         del dotenv_settings, file_secret_settings
-        home = Path(os.environ.get("COMMERCE_HOME", DEFAULT_HOME))
-        stack = JsonConfigSettingsSource(settings_cls, json_file=home / STACK_FILE)
+        given = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
+        home = given.get("commerce_home") or os.environ.get("COMMERCE_HOME", DEFAULT_HOME)
+        stack = JsonConfigSettingsSource(settings_cls, json_file=Path(home) / STACK_FILE)
         return init_settings, env_settings, stack
 
     def require_postgres_url(self) -> str:

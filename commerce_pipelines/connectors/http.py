@@ -126,6 +126,11 @@ class HttpSession:
     ) -> None:
         self.close()
 
+    @property
+    def base_url(self) -> str:
+        """Returns the address that paths are appended to."""
+        return self._base_url
+
     def close(self) -> None:
         """Closes all connections."""
         self._session.close()

@@ -103,6 +103,11 @@ class Sanity:
         )
         return cls(http, dataset, budget)
 
+    @property
+    def mutate_url(self) -> str:
+        """Returns the address that transactions are sent to."""
+        return f"{self._http.base_url}/data/mutate/{self._dataset}"
+
     def close(self) -> None:
         """Closes all connections."""
         self._http.close()
@@ -118,9 +123,13 @@ class Sanity:
             CommerceError: See `HttpSession.get`.
         """
         groups = list(_groups(ids))
-        with ThreadPoolExecutor(PARALLEL_READS) as pool:
+        pool = ThreadPoolExecutor(PARALLEL_READS)
+        try:
             pages = pool.map(self._fetch_group, groups)
             return {key: found for page in pages for key, found in page.items()}
+        finally:
+            # Who is interrupted must not wait for reads that nobody answers.
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def mutate(
         self, mutations: Sequence[Mutation] | Sequence[Mapping[str, Any]], transaction_id: str
@@ -160,8 +169,7 @@ class Sanity:
         Raises:
             CommerceError: Still in doubt, see `mutate`.
         """
-        seal = {"_id": seal_id(transaction_id), "_type": SEAL_TYPE, "transaction": transaction_id}
-        answer = self._send([{"createIfNotExists": seal}], transaction_id)
+        answer = self._send([seal_of(transaction_id)], transaction_id)
         return not answer.already_applied or self._sealed(transaction_id)
 
     def _send(
@@ -195,6 +203,12 @@ class Sanity:
 def seal_id(transaction_id: str) -> str:
     """Returns the id of the document that seals a transaction."""
     return f"saga.seal.{sha256(transaction_id.encode()).hexdigest()[:40]}"
+
+
+def seal_of(transaction_id: str) -> dict[str, Any]:
+    """Returns the mutation that, sent under a transaction's id, keeps that one out for ever."""
+    seal = {"_id": seal_id(transaction_id), "_type": SEAL_TYPE, "transaction": transaction_id}
+    return {"createIfNotExists": seal}
 
 
 def _unread(document_id: str, reason: object) -> Refused:

@@ -23,6 +23,7 @@ from pydantic import (
 from slugify import slugify
 
 from commerce_pipelines.domain.money import currency_code, unit_price
+from commerce_pipelines.domain.strict_json import NoSuchArray
 from commerce_pipelines.errors import InvalidInput
 
 LONGEST_TITLE = 512
@@ -191,13 +192,18 @@ def products_of(payload: Any) -> list[Any]:
     """Returns the list inside a feed's body: an array, or `{"products": [...]}`.
 
     Raises:
-        InvalidInput: It is neither.
+        InvalidInput: It is neither array nor object.
+        NoSuchArray: It is an object without such an array.
     """
-    if isinstance(payload, dict):
-        payload = payload.get("products")
-    if not isinstance(payload, list):
-        raise InvalidInput('Expected an array of products, or {"products": [...]}.')
-    return payload
+    if isinstance(payload, list):
+        return payload
+    expectation = 'Expected an array of products, or {"products": [...]}.'
+    if not isinstance(payload, dict):
+        raise InvalidInput(expectation)
+    products = payload.get("products")
+    if not isinstance(products, list):
+        raise NoSuchArray(expectation)
+    return products
 
 
 def handle_from(title: str) -> str:
@@ -228,4 +234,5 @@ def _path(location: tuple[int | str, ...]) -> str:
     path = ""
     for part in location:
         path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return path.removeprefix(".")
+    # A name that the feed chose may hold what neither a log nor the store takes.
+    return "".join(each if each.isprintable() else "\ufffd" for each in path.removeprefix("."))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from commerce_pipelines.domain.catalog import Product, Rejection
+from commerce_pipelines.domain.catalog import Product, Rejection, Variant
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,33 +64,58 @@ def merge(items: Iterable[FeedItem]) -> tuple[list[FeedRow], list[Rejected]]:
     for item in items:
         product = item.product
         if product.external_id:
-            slot = by_external_id.get(product.external_id)
+            slot = by_external_id.get(product.external_id) or _adopted(product, by_handle)
         else:
             slot = by_handle.get(product.given_handle)
         if slot is None:
             slot = []
             slots.append(slot)
-        slot.append(item)
+        if product.handle or not slot:
+            by_handle.setdefault(product.given_handle, slot)
         if product.external_id:
             by_external_id[product.external_id] = slot
-            by_handle.setdefault(product.given_handle, slot)
-        else:
-            by_handle[product.given_handle] = slot
+        slot.append(item)
     return _refuse_shared([_row(slot) for slot in slots])
+
+
+def _adopted(product: Product, by_handle: dict[str, list[FeedItem]]) -> list[FeedItem] | None:
+    """Returns the product that an external id is given to by naming its handle."""
+    slot = by_handle.get(product.handle or "")
+    if slot is None or any(item.product.external_id for item in slot):
+        return None
+    return slot
 
 
 def _row(slot: list[FeedItem]) -> FeedRow:
     product = slot[0].product
     for item in slot[1:]:
-        changes = {name: getattr(item.product, name) for name in item.product.model_fields_set}
-        product = product.model_copy(update=changes)
+        product = _laid_over(product, item.product)
     return FeedRow(
         product=product,
-        handle=product.given_handle,
+        # A handle made from a title stays when the title changes.
+        handle=product.handle or slot[0].product.given_handle,
         message_id=slot[-1].message_id,
         feed_hash=_hash(product),
         places=tuple((item.message_id, item.position) for item in slot),
     )
+
+
+def _laid_over(earlier: Product, later: Product) -> Product:
+    changes = {name: getattr(later, name) for name in later.model_fields_set}
+    if later.handle is None:
+        changes.pop("handle", None)
+    if "variants" in changes or (later.sku and earlier.variants is not None):
+        priced = {variant.key: variant for variant in earlier.sold_as or ()}
+        changes["variants"] = [_priced(each, priced) for each in later.sold_as or ()]
+    return earlier.model_copy(update=changes)
+
+
+def _priced(variant: Variant, earlier: dict[str, Variant]) -> Variant:
+    """Returns the variant with the prices it had, unless it says other ones."""
+    known = earlier.get(variant.key)
+    if "prices" in variant.model_fields_set or known is None or known.prices is None:
+        return variant
+    return variant.model_copy(update={"prices": known.prices})
 
 
 def _hash(product: Product) -> bytes:
@@ -101,22 +126,26 @@ def _hash(product: Product) -> bytes:
 def _refuse_shared(rows: list[FeedRow]) -> tuple[list[FeedRow], list[Rejected]]:
     kept: list[FeedRow] = []
     rejected: list[Rejected] = []
-    skus: set[str] = set()
-    handles: set[str] = set()
+    taken: set[tuple[str, str]] = set()
     for row in rows:
-        mine = [variant.sku for variant in row.product.sold_as or () if variant.sku]
-        taken = next((sku for sku in mine if sku in skus), None)
-        if taken is not None:
-            rejected += refuse(row, "sku", f"SKU {taken} belongs to another product of this list")
-        elif row.product.handle and row.product.handle in handles:
-            reason = f"handle {row.handle} belongs to another product of this list"
-            rejected += refuse(row, "handle", reason)
-        else:
-            skus.update(mine)
-            if row.product.handle:
-                handles.add(row.product.handle)
+        claims = _claims(row.product)
+        clash = next((claim for claim in claims if claim in taken), None)
+        if clash is None:
+            taken.update(claims)
             kept.append(row)
+        else:
+            field, what = clash
+            rejected += refuse(row, field, f"{what} belongs to another product of this list")
     return kept, rejected
+
+
+def _claims(product: Product) -> list[tuple[str, str]]:
+    """Returns what only one product can have, each with the field that says so."""
+    variants = product.sold_as or []
+    skus = [("sku", f"SKU {variant.sku}") for variant in variants if variant.sku]
+    ids = [v.external_id for v in variants if v.external_id]
+    handles = [("handle", f"handle {product.handle}")] if product.handle else []
+    return [*skus, *(("variants", f"external id {id_}") for id_ in ids), *handles]
 
 
 def refuse(row: FeedRow, field: str, reason: str) -> list[Rejected]:

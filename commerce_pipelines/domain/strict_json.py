@@ -1,8 +1,9 @@
 """JSON as we accept it: RFC 8259 without the traps that Python's parser lets through.
 
 Refused: NaN and Infinity, numbers outside the range of a double, duplicate
-keys, lone surrogates, nesting deeper than 32. Numbers with a fraction become
-`Decimal`, so money never passes through a float.
+keys, nesting deeper than 32. Numbers with a fraction become `Decimal`, so money
+never passes through a float. Half a character (a lone surrogate) is read: who takes
+the text refuses it, so that it costs one product and not its list.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ _LONGEST_NUMBER = 64
 _WHITESPACE = " \t\n\r"
 
 
+class NoSuchArray(InvalidInput):
+    """The document is an object without an array where one is expected."""
+
+
 def loads(body: bytes | str) -> Any:
     """Parses one JSON document.
 
@@ -36,7 +41,7 @@ def loads(body: bytes | str) -> Any:
         raise InvalidInput(_TOO_DEEP) from error
     except ValueError as error:
         raise InvalidInput(f"The body is not JSON: {error}") from error
-    _check_depth(value)
+    check_depth(value)
     return value
 
 
@@ -45,34 +50,66 @@ def iterate_array(chunks: Iterable[str], key: str | None = None) -> Iterator[tup
 
     Args:
         chunks: The document in pieces of any size.
-        key: Also accept an object whose first member is `key` with the array as its value.
+        key: Also accept an object that has the array under this key.
 
     Yields:
         Each item and its own text.
 
     Raises:
-        InvalidInput: It is not such an array.
+        InvalidInput: It is not JSON as described above, or neither array nor object.
+        NoSuchArray: It is an object without such an array.
     """
     reader = _Reader(chunks)
-    wrapped = key is not None and reader.peek() == "{"
-    if wrapped:
-        reader.expect("{")
-        if reader.value()[0] != key:
-            raise InvalidInput(f'Expected an array, or an object whose first member is "{key}".')
-        reader.expect(":")
-    reader.expect("[")
-    if reader.peek() == "]":
-        reader.expect("]")
+    if key is not None and reader.peek() == "{":
+        yield from _array_under(reader, key)
+    elif reader.peek() == "[":
+        yield from _items(reader)
     else:
+        reader.value()
+        raise InvalidInput(_expectation(key))
+    if reader.peek():
+        raise InvalidInput("There is something behind the end of the document.")
+
+
+def _array_under(reader: _Reader, key: str) -> Iterator[tuple[Any, str]]:
+    names: set[str] = set()
+    for _ in _elements(reader, "{", "}"):
+        name, _text = reader.value()
+        if not isinstance(name, str):
+            raise InvalidInput("A name in an object is not a text.")
+        if name in names:
+            raise InvalidInput(f"The key {name[:80]!r} appears twice in one object.")
+        names.add(name)
+        reader.expect(":")
+        if name == key and reader.peek() == "[":
+            yield from _items(reader)
+        elif name == key:
+            raise NoSuchArray(_expectation(key))
+        else:
+            reader.value()
+    if key not in names:
+        raise NoSuchArray(_expectation(key))
+
+
+def _items(reader: _Reader) -> Iterator[tuple[Any, str]]:
+    for _ in _elements(reader, "[", "]"):
         yield reader.value()
+
+
+def _elements(reader: _Reader, opening: str, closing: str) -> Iterator[None]:
+    """Steps over brackets and commas; the caller reads what stands between them."""
+    reader.expect(opening)
+    if reader.peek() != closing:
+        yield
         while reader.peek() == ",":
             reader.expect(",")
-            yield reader.value()
-        reader.expect("]")
-    if wrapped:
-        reader.expect("}")
-    if reader.peek():
-        raise InvalidInput("There is something behind the end of the array.")
+            yield
+    reader.expect(closing)
+
+
+def _expectation(key: str | None) -> str:
+    other = "" if key is None else f', or an object with one under "{key}"'
+    return f"Expected an array{other}."
 
 
 class _Reader:
@@ -132,7 +169,8 @@ class _Reader:
     def _take(self, value: Any, end: int) -> tuple[Any, str]:
         text = self._buffer[self._at : end]
         self._at = end
-        _check_depth(value)
+        # An item lies inside the array, so one level less is left for it.
+        check_depth([value])
         return value, text
 
     def _more(self) -> bool:
@@ -180,9 +218,14 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
 
 
-def _check_depth(value: Any) -> None:
+def check_depth(value: Any) -> None:
+    """Checks that a value is not nested too deeply.
+
+    Raises:
+        InvalidInput: It is.
+    """
     level = [value]
-    for _ in range(DEEPEST + 1):
+    for _ in range(DEEPEST):
         level = [child for parent in level for child in _containers(parent)]
         if not level:
             return

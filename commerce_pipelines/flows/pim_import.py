@@ -144,11 +144,10 @@ def report_documents(
 
 
 @dg.graph(
-    name=KIND,
     out={"products": dg.GraphOut(), "documents": dg.GraphOut()},
     description=__doc__,
 )
-def pim_import(feed: Any) -> dict[str, Any]:
+def import_pages(feed: Any) -> dict[str, Any]:
     """The flow."""
     stored = open_pages(feed).map(upsert_products)
     written = stored.map(write_documents)
@@ -162,11 +161,11 @@ feed = dg.AssetSpec(
     FEED,
     description="What the PIM knows of our products; it sends changes as signed webhooks.",
     kinds={"webhook"},
-    group_name="pim",
+    group_name="catalogue",
 )
 
 assets = dg.AssetsDefinition.from_graph(
-    pim_import,
+    import_pages,
     keys_by_input_name={"feed": FEED},
     keys_by_output_name={"products": PRODUCTS, "documents": DOCUMENTS},
     internal_asset_deps={"products": {FEED}, "documents": {PRODUCTS}},

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from commerce_pipelines.errors import NeedsPerson, PermanentError, TransientError
+from commerce_pipelines.errors import Fenced, NeedsPerson, PermanentError, TransientError
 from commerce_pipelines.saga.ledger import Claim, Ledger, StepRow
 from commerce_pipelines.saga.saga import keep_alive
 from commerce_pipelines.saga.states import NOTHING_TO_UNDO, SagaStatus, StepState
@@ -101,10 +101,12 @@ class Compensator:
                 self._undo_transactional(claim, step, row)
             elif isinstance(step, ExternalStep):
                 self._undo_external(claim, step, row)
-        except TransientError as error:
-            raise self._try_later(claim, row, error) from error
+        except (Fenced, _ComeBack, _Parked):
+            raise
         except PermanentError as error:
             raise self._park(claim, row, error) from error
+        except Exception as error:  # also a mistake of ours must come to an end
+            raise self._try_later(claim, row, error) from error
 
     def _find(self, claim: Claim, row: StepRow) -> Step:
         step = self.kinds.get(claim.kind, {}).get(row.name)
@@ -146,21 +148,23 @@ class Compensator:
                 self.ledger.update_step(connection, row, StepState.DONE, result=found)
         return found
 
-    def _try_later(self, claim: Claim, row: StepRow, error: TransientError) -> Exception:
+    def _try_later(self, claim: Claim, row: StepRow, error: Exception) -> Exception:
         if row.undo_tries + 1 >= MOST_TRIES:
             return self._park(claim, row, error)
         now = next(known for known in self.ledger.steps(claim.saga_id) if known.seq == row.seq)
         with self.ledger.own(claim) as connection:
-            self.ledger.update_step(connection, now, now.state, error=str(error), tries=1)
+            self.ledger.update_step(connection, now, now.state, error=_told(error), tries=1)
         longest = min(FIRST_DELAY_SECONDS * 2**row.undo_tries, LONGEST_DELAY_SECONDS)
-        asked = error.retry_after_seconds or 0.0
-        return _ComeBack(max(asked, longest * self.jitter.random()))
+        asked = error.retry_after_seconds if isinstance(error, TransientError) else None
+        return _ComeBack(max(asked or 0.0, longest * self.jitter.random()))
 
     def _park(self, claim: Claim, row: StepRow, error: Exception) -> _Parked:
         reason = f"step {row.seq} ({row.name}): {error}"
         with self.ledger.own(claim) as connection:
-            self.ledger.update_step(
-                connection, row, StepState.PARKED, error=f"{type(error).__name__}: {error}"
-            )
+            self.ledger.update_step(connection, row, StepState.PARKED, error=_told(error))
             self.ledger.finish(connection, claim, SagaStatus.PARKED, reason)
         return _Parked()
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -1,7 +1,7 @@
 """Reading and writing the ledger; every write proves ownership first.
 
-Belongs here: the SQL over `saga` and `saga_step`. Does not belong here: when
-to act or undo (`saga.py`, `compensation.py`).
+Belongs here: claims, leases and rows. Does not belong here: their SQL
+(`statements.py`), and when to act or undo (`saga.py`, `compensation.py`).
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Connection, Engine, TextClause
 
 from commerce_pipelines.errors import Busy, Conflict, Fenced
+from commerce_pipelines.saga import statements
 from commerce_pipelines.saga.states import SagaStatus, StepState
 from commerce_pipelines.saga.step import JSON
 
@@ -67,13 +67,7 @@ class Ledger:
             Busy: A live saga of this kind already holds the same aggregate.
         """
         row = connection.execute(
-            text("""
-                INSERT INTO saga (saga_id, kind, lock_key, root_run_id, last_run_id,
-                                  epoch, holder, lease_until)
-                VALUES (:saga_id, :kind, :lock_key, :run_id, :run_id,
-                        1, :run_id, now() + make_interval(secs => :lease))
-                ON CONFLICT (kind, lock_key) WHERE status IN ('running', 'aborting', 'parked')
-                DO NOTHING RETURNING epoch"""),
+            statements.BEGIN,
             {
                 "saga_id": saga_id,
                 "kind": kind,
@@ -95,10 +89,7 @@ class Ledger:
         """
         with self.engine.begin() as connection:
             row = connection.execute(
-                text("""
-                    SELECT kind, status, epoch, holder = :run_id AS ours,
-                           coalesce(lease_until > now(), false) AS alive
-                    FROM saga WHERE saga_id = :saga_id FOR UPDATE"""),
+                statements.LOCK_TO_JOIN,
                 {"saga_id": saga_id, "run_id": run_id},
             ).one_or_none()
             if row is None or row.status != SagaStatus.RUNNING:
@@ -120,19 +111,14 @@ class Ledger:
             saga_id: The saga.
             who: Who undoes it, for the ledger's events.
             reason: Why, when the caller knows that the saga failed. Without it a running
-                saga is taken over only when its lease has run out.
+                saga is taken over only when its lease has run out, a resting one when due.
 
         Returns:
             The claim, or None when the saga is finished, parked, not due or somebody's.
         """
         with self.engine.begin() as connection:
             row = connection.execute(
-                text("""
-                    SELECT kind, epoch, pivoted FROM saga
-                    WHERE saga_id = :saga_id
-                      AND (status = 'aborting' AND coalesce(lease_until < now(), true)
-                           OR status = 'running' AND (:forced OR coalesce(lease_until < now(), true)))
-                    FOR UPDATE SKIP LOCKED"""),
+                statements.LOCK_TO_UNDO,
                 {"saga_id": saga_id, "forced": reason is not None},
             ).one_or_none()
             if row is None:
@@ -154,12 +140,7 @@ class Ledger:
         reason: str | None = None,
     ) -> None:
         connection.execute(
-            text("""
-                UPDATE saga SET epoch = :epoch, status = :status,
-                    holder = :holder, lease_until = now() + make_interval(secs => :lease),
-                    last_run_id = CASE WHEN :status = 'running' THEN :holder ELSE last_run_id END,
-                    reason = coalesce(reason, :reason)
-                WHERE saga_id = :saga_id"""),
+            statements.LEASE,
             {
                 "saga_id": saga_id,
                 "epoch": epoch,
@@ -173,10 +154,7 @@ class Ledger:
     def abort(self, connection: Connection, claim: Claim, reason: str) -> None:
         """Marks a running saga as failed, free to be undone, and fences everybody else in it."""
         connection.execute(
-            text("""
-                UPDATE saga SET status = 'aborting', epoch = epoch + 1, reason = :reason,
-                    holder = NULL, lease_until = NULL, next_try_at = now()
-                WHERE saga_id = :saga_id"""),
+            statements.ABORT,
             {"saga_id": claim.saga_id, "reason": reason},
         )
 
@@ -198,9 +176,7 @@ class Ledger:
             Fenced: Somebody took the saga over.
         """
         owned = connection.execute(
-            text("""
-                UPDATE saga SET lease_until = now() + make_interval(secs => :lease)
-                WHERE saga_id = :saga_id AND epoch = :epoch AND status = :status"""),
+            statements.PROVE,
             {
                 "saga_id": claim.saga_id,
                 "epoch": claim.epoch,
@@ -215,15 +191,7 @@ class Ledger:
         """Renews leases; rows in use are skipped, for their user renews them itself."""
         with self.engine.begin() as connection:
             connection.execute(
-                text("""
-                    UPDATE saga SET lease_until = now() + make_interval(secs => :lease)
-                    FROM (SELECT saga.saga_id FROM saga
-                          JOIN unnest(CAST(:ids AS text[]), CAST(:epochs AS bigint[]))
-                               AS mine(id, epoch)
-                            ON saga.saga_id = mine.id AND saga.epoch = mine.epoch
-                          WHERE saga.status IN ('running', 'aborting')
-                          FOR UPDATE OF saga SKIP LOCKED) AS held
-                    WHERE saga.saga_id = held.saga_id"""),
+                statements.RENEW,
                 {
                     "ids": [claim.saga_id for claim in claims],
                     "epochs": [claim.epoch for claim in claims],
@@ -235,10 +203,7 @@ class Ledger:
         """Returns the saga's steps in the order in which they were taken."""
         with self.engine.connect() as connection:
             rows = connection.execute(
-                text("""
-                    SELECT saga_id, seq, name, label, idem_key, state, plan, result, error,
-                           undo_tries, coalesce(settle_at <= now(), true) AS settled
-                    FROM saga_step WHERE saga_id = :saga_id ORDER BY seq"""),
+                statements.STEPS,
                 {"saga_id": saga_id},
             ).mappings()
             return [
@@ -269,7 +234,7 @@ class Ledger:
         """Writes a new step and returns its idempotency key."""
         return str(
             connection.execute(
-                _INSERT_STEP,
+                statements.INSERT_STEP,
                 {
                     "saga_id": claim.saga_id,
                     "name": name,
@@ -289,7 +254,7 @@ class Ledger:
     ) -> None:
         """Moves a step to another state and writes what became known with it."""
         connection.execute(
-            _UPDATE_STEP,
+            statements.UPDATE_STEP,
             {
                 "saga_id": row.saga_id,
                 "seq": row.seq,
@@ -306,72 +271,25 @@ class Ledger:
     ) -> None:
         """Ends a saga (succeeded, compensated) or parks it; the lease is given back."""
         connection.execute(
-            text("""
-                UPDATE saga SET status = :status, holder = NULL, lease_until = NULL,
-                    finished_at = CASE WHEN :status = 'parked' THEN NULL ELSE now() END,
-                    reason = coalesce(:reason, reason)
-                WHERE saga_id = :saga_id"""),
+            statements.FINISH,
             {"saga_id": claim.saga_id, "status": status, "reason": reason},
         )
 
     def reschedule(self, connection: Connection, claim: Claim, delay_seconds: float) -> None:
         """Gives an aborting saga back, to be claimed again after a while."""
         connection.execute(
-            text("""
-                UPDATE saga SET holder = NULL, lease_until = NULL,
-                    next_try_at = now() + make_interval(secs => :delay)
-                WHERE saga_id = :saga_id"""),
+            statements.RESCHEDULE,
             {"saga_id": claim.saga_id, "delay": delay_seconds},
         )
 
     def due(self, limit: int = 50) -> list[str]:
         """Returns sagas to undo: aborting ones that are due, and those whose owner is gone."""
-        with self.engine.connect() as connection:
-            return list(
-                connection.execute(
-                    text("""
-                        SELECT saga_id FROM saga
-                        WHERE (status = 'aborting' AND next_try_at <= now()
-                               OR status = 'running')
-                          AND coalesce(lease_until < now(), true)
-                        ORDER BY next_try_at, saga_id LIMIT :limit"""),
-                    {"limit": limit},
-                ).scalars()
-            )
+        return self._ids(statements.DUE, limit=limit)
 
     def aborting_of_run(self, run_id: str) -> list[str]:
         """Returns the sagas that a run opened or joined and that wait to be undone."""
+        return self._ids(statements.ABORTING_OF_RUN, run_id=run_id)
+
+    def _ids(self, statement: TextClause, **names: object) -> list[str]:
         with self.engine.connect() as connection:
-            return list(
-                connection.execute(
-                    text("""
-                        SELECT saga_id FROM saga
-                        WHERE last_run_id = :run_id AND status = 'aborting'
-                        ORDER BY saga_id"""),
-                    {"run_id": run_id},
-                ).scalars()
-            )
-
-
-_INSERT_STEP = text("""
-    WITH next AS (
-        SELECT coalesce(max(seq), 0) + 1 AS seq FROM saga_step WHERE saga_id = :saga_id)
-    INSERT INTO saga_step (saga_id, seq, name, label, idem_key, transactional, state, plan,
-                           result, intent_epoch, settle_at)
-    SELECT :saga_id, seq, :name, :label, :saga_id || '-' || seq, :transactional, :state, :plan,
-           :result, :epoch, now() + make_interval(secs => CAST(:settle AS double precision))
-    FROM next RETURNING idem_key""").bindparams(
-    bindparam("plan", type_=JSONB), bindparam("result", type_=JSONB(none_as_null=True))
-)
-
-_UPDATE_STEP = text("""
-    UPDATE saga_step SET state = :state,
-        result = coalesce(:result, result),
-        undo_result = coalesce(:undo_result, undo_result),
-        error = coalesce(:error, error),
-        undo_tries = undo_tries + :tries,
-        updated_at = now()
-    WHERE saga_id = :saga_id AND seq = :seq""").bindparams(
-    bindparam("result", type_=JSONB(none_as_null=True)),
-    bindparam("undo_result", type_=JSONB(none_as_null=True)),
-)
+            return list(connection.execute(statement, names).scalars())

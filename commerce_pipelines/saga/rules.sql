@@ -21,7 +21,7 @@ BEGIN
         NEW.saga_id, NEW.seq USING ERRCODE = 'check_violation';
     END IF;
   END IF;
-  IF TG_OP = 'INSERT' OR OLD.state <> NEW.state THEN
+  IF TG_OP = 'INSERT' OR OLD.state <> NEW.state OR OLD.undo_tries < NEW.undo_tries THEN
     INSERT INTO saga_event (saga_id, seq, what, epoch, who, note)
     SELECT NEW.saga_id, NEW.seq, NEW.state, saga.epoch, saga.holder, NEW.error
     FROM saga WHERE saga.saga_id = NEW.saga_id;

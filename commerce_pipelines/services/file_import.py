@@ -13,6 +13,7 @@ a new delivery; its products are found unchanged.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -153,7 +154,7 @@ class FileDelivery:
         return cls(engine, DeliveryName(source, last.webhook_id, last.parts), last.stored)
 
     def store(self, parts: Iterable[Part]) -> Iterator[int]:
-        """Stores the parts that are missing, a transaction each; yields the number of each part.
+        """Stores the parts that are missing, a transaction each, and yields the number of each.
 
         Raises:
             InvalidInput: The file has grown since it was examined.
@@ -167,6 +168,32 @@ class FileDelivery:
                 with self.engine.begin() as connection:
                     deliveries.store_part(connection, self.name, TOPIC, number, part)
             yield number
+
+    def follow(
+        self, parts: Iterable[Part], *, wait: bool, sleep: Callable[[float], None] = time.sleep
+    ) -> Iterator[Progress]:
+        """Stores the missing parts and follows all of them until they are finished.
+
+        Args:
+            parts: All parts of the file.
+            wait: Whether to wait for them at all; else they are only stored.
+            sleep: Waits; an argument for tests.
+
+        Yields:
+            How far it has come, after each part and each look.
+
+        Raises:
+            InvalidInput: The file has grown since it was examined.
+        """
+        for _ in self.store(parts):
+            yield (now := self.progress())
+            while wait and now.unfinished_parts >= MOST_PARTS_AHEAD:
+                sleep(POLL_SECONDS)
+                yield (now := self.progress())
+        while wait and (now := self.progress()).unfinished_parts:
+            yield now
+            sleep(POLL_SECONDS)
+        yield self.progress()
 
     def progress(self) -> Progress:
         """Returns how far the stored parts have come."""

@@ -40,17 +40,16 @@ def parts(chunks: Iterable[str]) -> Iterator[Part]:
     """
     texts: list[str] = []
     chars = 0
-    total = 0
-    for payload, text in iterate_array(chunks, "products"):
-        if texts and (len(texts) == MOST_PART_PRODUCTS or chars + len(text) > MOST_PART_CHARS):
+    aggregate = None
+    for number, (payload, text) in enumerate(iterate_array(chunks, "products")):
+        if number == MOST_LIST_PRODUCTS:
+            raise InvalidInput(f"A list may hold {MOST_LIST_PRODUCTS} products; send several.")
+        if len(texts) == MOST_PART_PRODUCTS or (texts and chars + len(text) > MOST_PART_CHARS):
             yield _part(texts)
             texts, chars = [], 0
         texts.append(text)
         chars += len(text)
-        total += 1
-        aggregate = _aggregate([payload]) if total == 1 else None
-        if total > MOST_LIST_PRODUCTS:
-            raise InvalidInput(f"A list may hold {MOST_LIST_PRODUCTS} products; send several.")
+        aggregate = _aggregate([payload]) if number == 0 else None
     if texts:
         yield _part(texts, aggregate)
 

@@ -93,9 +93,6 @@ class PimImport:
         """Claims the next waiting messages for a new saga; None when nothing waits."""
         saga_id = f"{KIND}-{uuid4().hex}"
         with self.ledger.engine.begin() as connection:
-            self.ledger.begin(
-                connection, saga_id=saga_id, kind=KIND, lock_key=saga_id, run_id=self.run_id
-            )
             claimed = messages.claim_page(
                 connection,
                 topic=TOPIC,
@@ -104,8 +101,10 @@ class PimImport:
                 most_items=MOST_PRODUCTS,
             )
             if not claimed:
-                connection.rollback()
                 return None
+            self.ledger.begin(
+                connection, saga_id=saga_id, kind=KIND, lock_key=saga_id, run_id=self.run_id
+            )
         return OpenPage(saga_id, claimed)
 
     def store_page(self, opened: OpenPage) -> JSON:

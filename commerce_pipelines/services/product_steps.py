@@ -13,7 +13,7 @@ from commerce_pipelines.domain.feed import FeedRow, Rejected
 from commerce_pipelines.saga.step import JSON, TransactionalStep, Undo
 from commerce_pipelines.store import messages
 from commerce_pipelines.store.catalog_import import ImportedRow, upsert_products
-from commerce_pipelines.store.catalog_undo import undo_products
+from commerce_pipelines.store.catalog_undo import UndoneProducts, undo_products
 
 PIM = "pim"
 
@@ -74,6 +74,7 @@ class WithdrawProducts(TransactionalStep):
         """Undoes the planned products and rejects them in the outcome of their messages."""
         undone = undo_products(connection, saga_id, [plan["product_id"]])
         outcomes = messages.outcomes_of(connection, saga_id)
+        _uncount(list(outcomes.values()), plan["product_id"], undone)
         for outcome in outcomes.values():
             _withdraw(outcome, plan["product_id"], plan["reason"])
         messages.note_outcomes(connection, outcomes)
@@ -107,6 +108,14 @@ def _outcomes(
         }
         for message_id in lengths
     }
+
+
+def _uncount(outcomes: list[JSON], product_id: str, undone: UndoneProducts) -> None:
+    """Takes a product out of the counts of the last message that had it, where it was counted."""
+    holding = [outcome for outcome in outcomes if product_id in outcome.get("products", [])]
+    if holding:
+        holding[-1]["created"] -= undone.deleted
+        holding[-1]["updated"] -= undone.restored
 
 
 def _withdraw(outcome: JSON, product_id: str, reason: str) -> None:

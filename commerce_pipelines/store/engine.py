@@ -40,6 +40,8 @@ def connect(postgres_url: str, *, pool_size: int = 5, application: str = "commer
         max_overflow=10,
         pool_pre_ping=True,
         pool_timeout=2,
+        # Else an error would carry whole bodies into logs and messages.
+        hide_parameters=True,
         connect_args={"options": _LIMITS, "application_name": application, **_KEEPALIVES},
     )
 

@@ -73,6 +73,11 @@ def load_message(connection: Connection, message_id: int) -> dict[str, Any]:
     return {**row, "events": [dict(event) for event in events]}
 
 
+def messages_of_saga(connection: Connection, saga_id: str) -> list[dict[str, Any]]:
+    """Returns the messages that a saga works on or has finished."""
+    return [dict(row) for row in connection.execute(_OF_SAGA, {"saga": saga_id}).mappings()]
+
+
 def load_body(connection: Connection, message_id: int) -> bytes:
     """Returns the bytes that a message brought.
 
@@ -132,7 +137,8 @@ _COUNTS: Final = text("""
     FROM message GROUP BY state ORDER BY state""")
 
 _COLUMNS: Final = """
-    id, source, webhook_id, part, parts, topic, aggregate, item_count, state, tries, saga_id, run_id, received_at, next_try_at, finished_at, last_error"""
+    id, source, webhook_id, part, parts, topic, aggregate, item_count, state, tries,
+    saga_id, run_id, received_at, next_try_at, finished_at, last_error"""
 
 _LIST: Final = text(f"""
     SELECT {_COLUMNS} FROM message
@@ -147,6 +153,10 @@ _LOAD: Final = text(f"""
            (SELECT count(*) FROM message_conflict
             WHERE message_conflict.message_id = message.id) AS conflicting_bodies
     FROM message WHERE id = :id""")  # noqa: S608
+
+_OF_SAGA: Final = text("""
+    SELECT id, source, webhook_id, part, item_count, state, run_id FROM message
+    WHERE saga_id = :saga ORDER BY id""")
 
 _EVENTS: Final = text("""
     SELECT at, what, who, note, last_error FROM message_event WHERE message_id = :id ORDER BY id""")

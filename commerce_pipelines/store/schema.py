@@ -8,6 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import ProgrammingError
 
@@ -31,7 +32,10 @@ def migrate(engine: Engine) -> str:
         connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('commerce_migrate'))"))
         connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {DAGSTER_SCHEMA}"))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise ConfigurationError(f"The database does not fit this version: {error}.") from error
     return newest_revision()
 
 

@@ -83,10 +83,10 @@ def _products(rows: Sequence[FeedRow]) -> Iterator[Row]:
             fold_name(product.brand) if product.brand else None,
             product.brand,
             "brand" in given,
-            _json(product.images),
-            _json(product.metadata),
-            product.options is not None,
-            product.sold_as is not None,
+            _json([] if product.images is None and "images" in given else product.images),
+            _json({} if product.metadata is None and "metadata" in given else product.metadata),
+            "options" in given,
+            "variants" in given or product.sold_as is not None,
             row.feed_hash,
             row.message_id,
         )
@@ -110,7 +110,7 @@ def _variants(rows: Sequence[FeedRow]) -> Iterator[Row]:
                 variant.sku,
                 _json(variant.options or {}),
                 variant.manage_inventory,
-                variant.prices is not None,
+                "prices" in variant.model_fields_set,
             )
 
 

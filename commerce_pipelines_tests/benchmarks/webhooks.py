@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import tempfile
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import requests
+from standardwebhooks import Webhook
 
 from commerce_pipelines.cli.demo_shop import Shop
 from commerce_pipelines.cli.stack import running_stack
@@ -50,15 +53,25 @@ def _finish(shop: Shop, number: int) -> float:
 
 
 def _acknowledge(shop: Shop, title: str) -> float:
+    body = json.dumps([{"title": title}])
+    id_, now = f"bench-{title}", datetime.now(UTC)
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": id_,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(_secret(shop)).sign(id_, now, body),
+    }
     started = time.perf_counter()
     answer = requests.post(
-        f"{shop.addresses.endpoint}/webhooks/pim",
-        json=[{"title": title}],
-        headers={"webhook-id": f"bench-{title}"},
-        timeout=30,
+        f"{shop.addresses.endpoint}/webhooks/pim", data=body, headers=headers, timeout=30
     )
     answer.raise_for_status()
     return time.perf_counter() - started
+
+
+def _secret(shop: Shop) -> str:
+    assert shop.addresses.sandbox is not None
+    return shop.addresses.sandbox["pim"]["webhook_secret"]
 
 
 def _during_import(shop: Shop) -> list[float]:

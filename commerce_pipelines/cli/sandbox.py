@@ -1,0 +1,78 @@
+"""`sandbox`: the imitations of the outside systems, in the foreground."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commerce_pipelines.cli.options import Home
+from commerce_pipelines.cli.output import print_table, print_text
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+STATE_FILE = "sandbox.sqlite"
+
+Addresses = dict[str, dict[str, str]]
+
+
+def sandbox(
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, show_default="9100", help="Port; 0 for a free one."),
+    ] = None,
+    rate_limit: Annotated[
+        bool,
+        typer.Option(
+            "--rate-limit/--no-rate-limit", help="Sanity's 25 mutation requests a second."
+        ),
+    ] = True,
+    seed: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="JSON file with other products."),
+    ] = None,
+    home: Home = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON when all is ready.")
+    ] = False,
+) -> None:
+    """Start the imitations of the outside systems; Ctrl-C ends them.
+
+    With --home they keep their documents and tokens, else they forget everything.
+
+    Example: commerce-pipelines sandbox --port 0 --json
+    """
+    from commerce_pipelines.sandbox.app import SANITY_PROJECT_ID
+    from commerce_pipelines.sandbox.server import SandboxOptions, serve
+    from commerce_pipelines.settings import Settings
+
+    settings = Settings.load(home)
+    kept: dict[str, Any] = {"state_file": home / STATE_FILE} if home else {}
+    # Never hand out the token of a real project.
+    if settings.sanity_project_id == SANITY_PROJECT_ID:
+        kept |= _known("sanity_token", settings.sanity_secret_token)
+        kept |= _known("webhook_secret", settings.pim_webhook_secret)
+    wanted = settings.sandbox_port if port is None else port
+    options = SandboxOptions(port=wanted, rate_limit=rate_limit, seed=seed, **kept)
+    serve(options, _print_line if as_json else _print_addresses)
+
+
+def _known(name: str, secret: SecretStr | None) -> dict[str, str]:
+    return {name: secret.get_secret_value()} if secret is not None else {}
+
+
+def _print_line(addresses: Addresses) -> None:
+    print(json.dumps(addresses), flush=True)
+
+
+def _print_addresses(addresses: Addresses) -> None:
+    rows = [
+        (system, name, value)
+        for system, parts in addresses.items()
+        for name, value in parts.items()
+    ]
+    print_table("The sandbox is up", ["system", "", "value"], rows)
+    print_text("Ctrl-C ends it.")

@@ -1,0 +1,71 @@
+"""What commands work on: settings, the store, the CMS; opened when needed, closed in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from commerce_pipelines.connectors.sanity import Sanity
+    from commerce_pipelines.services.operations import Desk
+    from commerce_pipelines.settings import Settings
+
+SANITY_PATIENCE_SECONDS = 5.0
+
+
+@contextmanager
+def open_store(home: Path | None) -> Iterator[tuple[Settings, Engine]]:
+    """Opens the store of the stack in a home, or the one that the environment names.
+
+    Raises:
+        ConfigurationError: There is neither.
+    """
+    from commerce_pipelines.settings import Settings
+    from commerce_pipelines.store.engine import connect
+
+    settings = Settings.load(home)
+    engine = connect(settings.require_postgres_url(), application="commerce-pipelines")
+    try:
+        yield settings, engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def open_desk(home: Path | None, *, with_sanity: bool = False) -> Iterator[Desk]:
+    """Opens what a person's commands look at.
+
+    Args:
+        home: The stack's directory.
+        with_sanity: Whether documents are read; the CMS is only asked, never changed.
+    """
+    from commerce_pipelines.services.operations import Desk
+
+    with open_store(home) as (settings, engine):
+        sanity = _open_sanity(settings) if with_sanity else None
+        try:
+            yield Desk(engine, sanity, settings.dagster_url)
+        finally:
+            if sanity is not None:
+                sanity.close()
+
+
+def _open_sanity(settings: Settings) -> Sanity | None:
+    from commerce_pipelines.connectors.rate_budget import UnlimitedBudget
+    from commerce_pipelines.connectors.retry import RetryPolicy
+    from commerce_pipelines.connectors.sanity import Sanity
+
+    if settings.sanity_project_id is None or settings.sanity_secret_token is None:
+        return None
+    return Sanity.open(
+        url=settings.sanity_url,
+        project_id=settings.sanity_project_id,
+        dataset=settings.sanity_dataset,
+        token=settings.sanity_secret_token.get_secret_value(),
+        budget=UnlimitedBudget(),
+        retry=RetryPolicy(budget_seconds=SANITY_PATIENCE_SECONDS),
+    )

@@ -1,0 +1,114 @@
+"""What the routes work with: opened and closed with the application.
+
+Belongs here: the store within a time limit, waiting, launching. Does not belong
+here: anything of a single request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+import anyio
+from anyio import to_thread
+from fastapi import Depends, Request
+from sqlalchemy import Connection, Engine
+
+from commerce_pipelines.connectors.dagster_webserver import DagsterWebserver
+from commerce_pipelines.connectors.retry import RetryPolicy
+from commerce_pipelines.endpoint.callers import Callers
+from commerce_pipelines.endpoint.launching import Launcher
+from commerce_pipelines.endpoint.waiting import Waiting
+from commerce_pipelines.errors import Unavailable
+from commerce_pipelines.settings import Settings
+from commerce_pipelines.store.engine import connect
+from commerce_pipelines.store.message_reads import finished_among
+
+# Less than the two seconds within which a sender is told that the store is away.
+STORE_SECONDS = 1.5
+CONNECTIONS = 10
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the routes work with.
+
+    Attributes:
+        dagster_url: Where a person finds the runs, if known.
+    """
+
+    engine: Engine
+    callers: Callers
+    waiting: Waiting
+    launcher: Launcher
+    dagster_url: str | None
+
+    async def transact(self, work: Callable[[Connection], T], seconds: float = STORE_SECONDS) -> T:
+        """Does something in one transaction, in a thread, and returns after its commit.
+
+        Raises:
+            Unavailable: It took too long; it may still happen.
+        """
+        return await in_store(self.engine, work, seconds)
+
+
+async def in_store(engine: Engine, work: Callable[[Connection], T], seconds: float) -> T:
+    """Does what `Resources.transact` says."""
+
+    def act() -> T:
+        with engine.begin() as connection:
+            return work(connection)
+
+    try:
+        with anyio.fail_after(seconds):
+            return await to_thread.run_sync(act, abandon_on_cancel=True)
+    except TimeoutError as error:
+        raise Unavailable("The store does not answer; try again.") from error
+
+
+@asynccontextmanager
+async def opened(settings: Settings, callers: Callers) -> AsyncIterator[Resources]:
+    """Opens the resources and closes them after the block.
+
+    Raises:
+        ConfigurationError: An address cannot be used.
+    """
+    engine = connect(settings.require_postgres_url(), pool_size=CONNECTIONS, application="endpoint")
+    webserver = _webserver(settings.dagster_url)
+
+    async def finished(message_ids: Collection[int]) -> set[int]:
+        return await in_store(
+            engine, lambda connection: finished_among(connection, message_ids), STORE_SECONDS
+        )
+
+    launcher = Launcher(engine, webserver)
+    waiting = Waiting(finished)
+    looking = asyncio.create_task(waiting.look())
+    launcher.start()
+    try:
+        yield Resources(engine, callers, waiting, launcher, settings.dagster_url)
+    finally:
+        looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await looking
+        launcher.stop()
+        if webserver is not None:
+            webserver.close()
+        engine.dispose()
+
+
+def _webserver(url: str | None) -> DagsterWebserver | None:
+    return None if url is None else DagsterWebserver(url, retry=RetryPolicy(budget_seconds=2.0))
+
+
+def _of(request: Request) -> Resources:
+    resources: Resources = request.app.state.resources
+    return resources
+
+
+Opened = Annotated[Resources, Depends(_of)]

@@ -1,0 +1,225 @@
+"""What a person asks of the ledger: what is half-done, and deciding about it.
+
+    retry     the parked step is tried again
+    accept    what is there now is right: the step is left as it is (superseded)
+    resolve   the step was undone by hand
+
+Each raises the saga's epoch, so that nobody who worked on it before goes on,
+and is recorded with who and why. When no step is parked any more the
+compensation undoes the rest. Does not belong here: undoing (`compensation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, text
+
+from commerce_pipelines.errors import Conflict, NotFound
+from commerce_pipelines.saga.states import SagaStatus, StepState
+from commerce_pipelines.saga.step import JSON
+
+
+def count_sagas(connection: Connection) -> dict[str, int]:
+    """Returns how many sagas have each status that any has."""
+    rows = connection.execute(
+        text("SELECT status, count(*) AS sagas FROM saga GROUP BY status ORDER BY status")
+    )
+    return {row.status: row.sagas for row in rows}
+
+
+def list_sagas(connection: Connection, statuses: Sequence[str] = (), limit: int = 50) -> list[JSON]:
+    """Returns sagas, unfinished ones first, then the newest.
+
+    Args:
+        connection: The ledger.
+        statuses: Only these; none for all.
+        limit: At most so many.
+    """
+    rows = connection.execute(_LIST, {"statuses": list(statuses), "limit": limit})
+    return [dict(row) for row in rows.mappings()]
+
+
+def load_saga(connection: Connection, saga_id: str) -> JSON:
+    """Returns a saga with its steps and events, all that the ledger knows.
+
+    Raises:
+        NotFound: There is no such saga.
+    """
+    names = {"saga_id": saga_id}
+    saga = (
+        connection.execute(text("SELECT * FROM saga WHERE saga_id = :saga_id"), names)
+        .mappings()
+        .one_or_none()
+    )
+    if saga is None:
+        raise NotFound(f"There is no saga {saga_id}; see `commerce-pipelines sagas list`.")
+    steps = connection.execute(
+        text("SELECT * FROM saga_step WHERE saga_id = :saga_id ORDER BY seq"), names
+    ).mappings()
+    events = connection.execute(
+        text("""
+            SELECT at, seq, what, epoch, who, note FROM saga_event
+            WHERE saga_id = :saga_id ORDER BY id"""),
+        names,
+    ).mappings()
+    return {**saga, "steps": [dict(row) for row in steps], "events": [dict(row) for row in events]}
+
+
+def status_of(connection: Connection, saga_id: str) -> str:
+    """Returns a saga's status."""
+    return str(
+        connection.execute(
+            text("SELECT status FROM saga WHERE saga_id = :saga_id"), {"saga_id": saga_id}
+        ).scalar_one()
+    )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Who decided, and why."""
+
+    who: str
+    reason: str
+
+
+def retry(connection: Connection, saga_id: str, decision: Decision) -> None:
+    """Lets the compensation try a parked saga again, from now on.
+
+    Raises:
+        NotFound: There is no such saga.
+        Conflict: It is not parked, or may only go forward.
+    """
+    epoch, parked = _lock(connection, saga_id)
+    for step in parked[:1]:
+        # Below it nothing may be undone yet; the compensation comes to the others by itself.
+        connection.execute(_TRY_STEP_AGAIN, {"saga_id": saga_id, "seq": step.seq})
+    _note(connection, saga_id, decision, what="retry", epoch=epoch, seq=None)
+    connection.execute(_RELEASE, {"saga_id": saga_id})
+
+
+def accept(
+    connection: Connection, saga_id: str, decision: Decision, seq: int | None = None
+) -> None:
+    """Leaves parked steps as they are: what is there now is right.
+
+    Args:
+        connection: An open transaction.
+        saga_id: The saga.
+        decision: Who and why.
+        seq: Only this step; None for every parked one.
+
+    Raises:
+        NotFound: There is no such saga.
+        Conflict: It is not parked, has no such parked step, or may only go forward.
+    """
+    _settle(connection, saga_id, decision, seq, StepState.SUPERSEDED)
+
+
+def resolve(
+    connection: Connection, saga_id: str, decision: Decision, seq: int | None = None
+) -> None:
+    """Notes that parked steps were undone by hand.
+
+    Args:
+        connection: An open transaction.
+        saga_id: The saga.
+        decision: Who, and what was done.
+        seq: Only this step; None for every parked one.
+
+    Raises:
+        NotFound: There is no such saga.
+        Conflict: It is not parked, has no such parked step, or may only go forward.
+    """
+    _settle(connection, saga_id, decision, seq, StepState.UNDONE)
+
+
+def _settle(
+    connection: Connection, saga_id: str, decision: Decision, seq: int | None, state: StepState
+) -> None:
+    epoch, parked = _lock(connection, saga_id)
+    chosen = [step for step in parked if seq in (None, step.seq)]
+    if not chosen:
+        wanted = "parked step" if seq is None else f"parked step {seq}"
+        raise Conflict(f"Saga {saga_id} has no {wanted}; see `commerce-pipelines sagas show`.")
+    for step in chosen:
+        connection.execute(_SETTLE_STEP, {"saga_id": saga_id, "seq": step.seq, "state": state})
+        what = "accept" if state is StepState.SUPERSEDED else "resolve"
+        _note(connection, saga_id, decision, what=what, epoch=epoch, seq=step.seq)
+    if len(chosen) == len(parked):
+        connection.execute(_RELEASE, {"saga_id": saga_id})
+
+
+def _lock(connection: Connection, saga_id: str) -> tuple[int, list[Row[Any]]]:
+    """Returns a parked saga's next epoch and its parked steps, the last one first."""
+    names = {"saga_id": saga_id}
+    saga = connection.execute(
+        text("SELECT status, epoch, pivoted FROM saga WHERE saga_id = :saga_id FOR UPDATE"), names
+    ).one_or_none()
+    if saga is None:
+        raise NotFound(f"There is no saga {saga_id}; see `commerce-pipelines sagas list`.")
+    if saga.status != SagaStatus.PARKED:
+        raise Conflict(f"Saga {saga_id} is {saga.status}; only a parked one waits for a person.")
+    if saga.pivoted:
+        raise Conflict(f"Saga {saga_id} is past its point of no return and cannot be undone.")
+    steps = connection.execute(
+        text("""
+            SELECT seq FROM saga_step WHERE saga_id = :saga_id AND state = 'parked'
+            ORDER BY seq DESC"""),
+        names,
+    ).all()
+    return saga.epoch + 1, list(steps)
+
+
+def _note(
+    connection: Connection,
+    saga_id: str,
+    decision: Decision,
+    *,
+    what: str,
+    epoch: int,
+    seq: int | None,
+) -> None:
+    connection.execute(
+        _NOTE,
+        {
+            "saga_id": saga_id,
+            "seq": seq,
+            "what": what,
+            "epoch": epoch,
+            "who": decision.who,
+            "note": decision.reason,
+        },
+    )
+
+
+_LIST: Final = text("""
+    SELECT saga_id, kind, lock_key, status, reason, last_run_id, created_at, next_try_at,
+           finished_at, steps.taken, steps.parked
+    FROM saga, LATERAL (
+        SELECT count(*) AS taken, array_agg(name ORDER BY seq) FILTER (WHERE state = 'parked')
+               AS parked
+        FROM saga_step WHERE saga_step.saga_id = saga.saga_id) AS steps
+    WHERE cardinality(CAST(:statuses AS text[])) = 0 OR status = ANY (:statuses)
+    ORDER BY finished_at IS NOT NULL, created_at DESC, saga_id LIMIT :limit""")
+
+# Without a result it is not known whether the effect is there: it must be looked for again.
+_TRY_STEP_AGAIN: Final = text("""
+    UPDATE saga_step SET state = CASE WHEN result IS NULL THEN 'intended' ELSE 'undoing' END,
+        undo_tries = 0, updated_at = now()
+    WHERE saga_id = :saga_id AND seq = :seq""")
+
+_SETTLE_STEP: Final = text("""
+    UPDATE saga_step SET state = :state, result = coalesce(result, '{}'), updated_at = now()
+    WHERE saga_id = :saga_id AND seq = :seq""")
+
+_RELEASE: Final = text("""
+    UPDATE saga SET status = 'aborting', epoch = epoch + 1, holder = NULL, lease_until = NULL,
+        next_try_at = now()
+    WHERE saga_id = :saga_id""")
+
+_NOTE: Final = text("""
+    INSERT INTO saga_event (saga_id, seq, what, epoch, who, note)
+    VALUES (:saga_id, :seq, :what, :epoch, :who, :note)""")

@@ -1,0 +1,156 @@
+"""Making the changes that were decided for a staged page of products.
+
+Before-images go into `product_revision` in the statement that changes the
+products; the undo (`catalog_undo.py`) is a join over them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import text
+
+_BRANDS: Final = text("""
+    INSERT INTO brand (id, name, name_key, saga_id)
+    SELECT DISTINCT ON (brand_key) 'brand_' || md5(brand_key), brand_name, brand_key, :saga
+    FROM staged_product
+    WHERE brand_key IS NOT NULL AND action IN ('create', 'update')
+    ORDER BY brand_key, no
+    ON CONFLICT (name_key) DO NOTHING""")
+
+_CREATE: Final = text("""
+    WITH created AS (
+        INSERT INTO product (id, title, handle, description, status, brand_id, images, metadata,
+                             feed_hash, message_id, saga_id)
+        SELECT staged.product_id, staged.title, staged.handle, staged.description,
+               coalesce(staged.status, 'published'), brand.id, coalesce(staged.images, '[]'),
+               coalesce(staged.metadata, '{}'), staged.feed_hash, staged.message_id, :saga
+        FROM staged_product staged LEFT JOIN brand ON brand.name_key = staged.brand_key
+        WHERE staged.action = 'create'
+        RETURNING id, version)
+    INSERT INTO product_revision (saga_id, product_id, version, before)
+    SELECT :saga, id, version, NULL FROM created""")
+
+_UPDATE: Final = text("""
+    WITH changing AS (
+        SELECT product_id FROM staged_product WHERE action = 'update'),
+    options AS (
+        SELECT o.product_id, jsonb_agg(o) AS rows
+        FROM product_option o JOIN changing USING (product_id) GROUP BY 1),
+    variants AS (
+        SELECT v.product_id, jsonb_agg(v) AS rows
+        FROM variant v JOIN changing USING (product_id) GROUP BY 1),
+    prices AS (
+        SELECT v.product_id, jsonb_agg(p) AS rows
+        FROM price p JOIN variant v ON v.id = p.variant_id JOIN changing USING (product_id)
+        GROUP BY 1),
+    named AS (
+        SELECT product_id, product_id AS internal_id FROM changing
+        UNION ALL SELECT v.product_id, v.id FROM variant v JOIN changing USING (product_id)),
+    external_ids AS (
+        SELECT named.product_id, jsonb_agg(e) AS rows
+        FROM external_id e JOIN named USING (internal_id) GROUP BY 1),
+    before AS (
+        SELECT product.id, to_jsonb(product) || jsonb_build_object(
+            'options', options.rows, 'variants', variants.rows, 'prices', prices.rows,
+            'external_ids', external_ids.rows) AS image
+        FROM changing JOIN product ON product.id = changing.product_id
+        LEFT JOIN options USING (product_id) LEFT JOIN variants USING (product_id)
+        LEFT JOIN prices USING (product_id) LEFT JOIN external_ids USING (product_id)),
+    updated AS (
+        UPDATE product SET
+            title = staged.title,
+            handle = CASE WHEN staged.own_handle THEN staged.handle ELSE product.handle END,
+            description = CASE WHEN has_description THEN staged.description
+                               ELSE product.description END,
+            status = coalesce(staged.status, product.status),
+            brand_id = CASE WHEN has_brand THEN brand.id ELSE product.brand_id END,
+            images = coalesce(staged.images, product.images),
+            metadata = coalesce(staged.metadata, product.metadata),
+            feed_hash = staged.feed_hash, message_id = staged.message_id,
+            version = product.version + 1, saga_id = :saga, updated_at = now()
+        FROM staged_product staged LEFT JOIN brand ON brand.name_key = staged.brand_key
+        WHERE staged.product_id = product.id AND staged.action = 'update'
+        RETURNING product.id, product.version)
+    INSERT INTO product_revision (saga_id, product_id, version, before)
+    SELECT :saga, updated.id, updated.version, before.image
+    FROM updated JOIN before USING (id)""")
+
+_EXTERNAL_IDS: Final = text("""
+    INSERT INTO external_id (system, entity, external_id, internal_id, saga_id)
+    SELECT :system, 'product', staged.external_id, staged.product_id, :saga
+    FROM staged_product staged
+    WHERE staged.external_id IS NOT NULL AND action IN ('create', 'update')
+    ON CONFLICT DO NOTHING""")
+
+_DROP_OPTIONS: Final = text("""
+    DELETE FROM product_option USING staged_product staged
+    WHERE product_option.product_id = staged.product_id
+      AND staged.action = 'update' AND staged.has_options""")
+
+_OPTIONS: Final = text("""
+    INSERT INTO product_option (product_id, title, position, values)
+    SELECT staged.product_id, staged_option.title, staged_option.position, staged_option.values
+    FROM staged_option JOIN staged_product staged USING (no)
+    WHERE staged.action IN ('create', 'update')""")
+
+_VARIANT_ID: Final = "'variant_' || md5(staged.product_id || ' ' || staged_variant.key)"
+
+_DROP_VARIANTS: Final = text(f"""
+    WITH kept AS MATERIALIZED (
+        SELECT {_VARIANT_ID} AS id FROM staged_variant JOIN staged_product staged USING (no)),
+    dropped AS (
+        DELETE FROM variant USING staged_product staged
+        WHERE variant.product_id = staged.product_id
+          AND staged.action = 'update' AND staged.has_variants
+          AND NOT EXISTS (SELECT FROM kept WHERE kept.id = variant.id)
+        RETURNING variant.id)
+    DELETE FROM external_id USING dropped
+    WHERE external_id.internal_id = dropped.id AND external_id.entity = 'variant'""")
+
+_VARIANTS: Final = text(f"""
+    INSERT INTO variant (id, product_id, position, title, sku, options, manage_inventory)
+    SELECT {_VARIANT_ID}, staged.product_id, staged_variant.position, staged_variant.title,
+           staged_variant.sku, staged_variant.options, staged_variant.manage_inventory
+    FROM staged_variant JOIN staged_product staged USING (no)
+    WHERE staged.action IN ('create', 'update')
+    ON CONFLICT (id) DO UPDATE SET position = excluded.position, title = excluded.title,
+        sku = excluded.sku, options = excluded.options,
+        manage_inventory = excluded.manage_inventory""")
+
+_VARIANT_EXTERNAL_IDS: Final = text(f"""
+    INSERT INTO external_id (system, entity, external_id, internal_id, saga_id)
+    SELECT :system, 'variant', staged_variant.external_id, {_VARIANT_ID}, :saga
+    FROM staged_variant JOIN staged_product staged USING (no)
+    WHERE staged_variant.external_id IS NOT NULL AND staged.action IN ('create', 'update')
+    ON CONFLICT (system, entity, external_id) DO UPDATE
+        SET internal_id = excluded.internal_id, saga_id = excluded.saga_id
+        WHERE external_id.internal_id <> excluded.internal_id""")
+
+_DROP_PRICES: Final = text(f"""
+    DELETE FROM price USING staged_variant JOIN staged_product staged USING (no)
+    WHERE staged.action = 'update' AND staged_variant.has_prices
+      AND price.variant_id = {_VARIANT_ID}""")
+
+_PRICES: Final = text(f"""
+    INSERT INTO price (variant_id, currency_code, min_quantity, amount)
+    SELECT {_VARIANT_ID}, staged_variant.currency_code, staged_variant.min_quantity,
+           staged_variant.amount
+    FROM staged_price AS staged_variant JOIN staged_product staged USING (no)
+    WHERE staged.action IN ('create', 'update')""")
+
+CHANGES: Final = (
+    _BRANDS,
+    _CREATE,
+    _UPDATE,
+    _EXTERNAL_IDS,
+    _DROP_OPTIONS,
+    _OPTIONS,
+    _DROP_VARIANTS,
+    _VARIANTS,
+    _VARIANT_EXTERNAL_IDS,
+    _DROP_PRICES,
+    _PRICES,
+    text("SET CONSTRAINTS variant_sku IMMEDIATE"),
+    text("SET CONSTRAINTS variant_sku DEFERRED"),
+)

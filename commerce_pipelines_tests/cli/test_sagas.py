@@ -1,0 +1,235 @@
+"""`sagas`: a parked saga is finished from what is printed, in each of the three ways."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+
+from commerce_pipelines.connectors.sanity import Sanity
+from commerce_pipelines.errors import CommerceError
+from commerce_pipelines.saga.ledger import Ledger
+from commerce_pipelines.sandbox.server import RunningSandbox
+from commerce_pipelines.services import recovery
+from commerce_pipelines.services.pim_import import PimImport, deliver
+from commerce_pipelines_tests.cli.conftest import Commands
+
+Ask = Callable[..., list[tuple[Any, ...]]]
+PAGE = {"_id": "page", "_type": "page"}
+REASON = ("--reason", "the editor agreed", "--who", "nora")
+
+
+@pytest.fixture
+def sweep(ledger: Ledger, sanity: Sanity) -> Callable[[], None]:
+    """Undoes what is due, as the sensor does."""
+
+    def sweep_once() -> None:
+        recovery.sweep(recovery.compensator(ledger, sanity), "sweep-of-the-test")
+
+    return sweep_once
+
+
+@pytest.fixture
+def parked(ledger: Ledger, sanity: Sanity, sandbox: RunningSandbox, sweep: Any, ask: Ask) -> str:
+    """A saga whose document cannot be deleted, because a page refers to it."""
+    with ledger.engine.begin() as connection:
+        deliver(connection, "pim", "w1", [{"title": "Mug", "sku": "MUG"}])
+    flow = PimImport(ledger, sanity, "run-1")
+    opened = flow.open_page()
+    assert opened is not None
+    flow.store_page(opened)
+    faults = sandbox.addresses["faults"]["url"]
+    fault = {"system": "sanity", "kind": "unavailable_after", "route": "mutate", "times": None}
+    requests.post(faults, json=fault, timeout=5).raise_for_status()
+    with pytest.raises(CommerceError):
+        flow.publish_page(opened.saga_id)
+    requests.delete(faults, timeout=5)
+    ((document,),) = ask("SELECT plan->'documents'->0->>'id' FROM saga_step WHERE seq = 2")
+    refer = {"create": {**PAGE, "product": {"_type": "reference", "_ref": document}}}
+    sanity.mutate([refer], "editors-page")
+    sweep()
+    assert ask("SELECT status FROM saga") == [("parked",)]
+    return opened.saga_id
+
+
+def test_show_prints_all_that_is_needed(run: Commands, parked: str) -> None:
+    found = run("sagas", "show", parked, "--json").json()
+
+    assert (found["status"], found["kind"]) == ("parked", "pim_import")
+    assert "refer to product-" in found["reason"]
+    assert [run_["run_id"] for run_ in found["runs"]] == ["run-1"]
+    assert found["messages"][0]["source"] == "pim"
+    store, sanity = found["steps"]
+    (product,) = store["products"]
+    assert (product["title_now"], product["before"]) == ("Mug", None)
+    assert product["version_written"] == product["version_now"]
+    assert (sanity["system"], sanity["state"]) == ("sanity", "parked")
+    (document,) = sanity["documents"]
+    assert (document["created"], document["before"]) == (True, {})
+    assert document["written"]["title"] == document["now"]["title"] == "Mug"
+    assert document["now"]["_rev"] == sanity["idem_key"]
+    assert sanity["requests"][0]["body"]["mutations"][-1] == {"delete": {"id": document["id"]}}
+    assert {event["what"] for event in found["events"]} >= {"running", "done", "parked"}
+    assert len(found["decisions"]) == 3
+
+
+def test_show_prints_the_same_for_people_without_the_token(
+    run: Commands, parked: str, settings: dict[str, str]
+) -> None:
+    said = run("sagas", "show", parked)
+
+    assert said.exit_code == 0
+    for part in ("curl -X POST", "$SANITY_SECRET_TOKEN", "sagas resolve", "run-1", "Mug"):
+        assert part in said.stdout
+    assert settings["SANITY_SECRET_TOKEN"] not in said.stdout
+
+
+def test_runs_are_links_where_dagster_is_known(settings: dict[str, str], parked: str) -> None:
+    run = Commands({**settings, "DAGSTER_URL": "http://dagster.example:3000/"})
+
+    found = run("sagas", "show", parked, "--json").json()
+
+    assert found["runs"][0]["url"] == "http://dagster.example:3000/runs/run-1"
+
+
+def test_show_tells_that_sanity_cannot_be_asked(settings: dict[str, str], parked: str) -> None:
+    run = Commands({**settings, "SANITY_SECRET_TOKEN": "wrong"})
+
+    step = run("sagas", "show", parked, "--json").json()["steps"][1]
+
+    assert "cannot be read" in step["unseen"]
+    assert step["documents"][0]["written"]["title"] == "Mug"
+
+
+def test_retry_undoes_the_saga_when_the_obstacle_is_gone(
+    run: Commands, parked: str, sanity: Sanity, sweep: Callable[[], None], ask: Ask
+) -> None:
+    sanity.mutate([{"delete": {"id": "page"}}], "page-deleted")
+
+    said = run("sagas", "retry", parked, *REASON, "--json")
+    sweep()
+
+    assert said.json() == {"saga_id": parked, "status": "aborting"}
+    assert ask("SELECT status FROM saga") == [("compensated",)]
+    assert ask("SELECT count(*) FROM product") == [(0,)]
+    assert ask("SELECT what, who, note FROM saga_event WHERE who = 'nora'") == [
+        ("retry", "nora", "the editor agreed")
+    ]
+
+
+def test_retry_while_the_obstacle_is_there_parks_the_saga_again(
+    run: Commands, parked: str, sweep: Callable[[], None], ask: Ask
+) -> None:
+    run("sagas", "retry", parked, *REASON)
+    sweep()
+
+    assert ask("SELECT status FROM saga") == [("parked",)]
+
+
+def test_accept_leaves_the_document_and_undoes_the_rest(
+    run: Commands, parked: str, sanity: Sanity, sweep: Callable[[], None], ask: Ask
+) -> None:
+    document = run("sagas", "show", parked, "--json").json()["steps"][1]["documents"][0]["id"]
+
+    run("sagas", "accept", parked, *REASON, "--step", 2)
+    sweep()
+
+    assert ask("SELECT state FROM saga_step ORDER BY seq") == [("undone",), ("superseded",)]
+    assert ask("SELECT status FROM saga") == [("compensated",)]
+    assert ask("SELECT count(*) FROM product") == [(0,)]
+    assert document in sanity.fetch_documents([document])
+
+
+def test_resolve_after_the_printed_requests_were_sent(
+    run: Commands,
+    parked: str,
+    sanity: Sanity,
+    sweep: Callable[[], None],
+    ask: Ask,
+    settings: dict[str, str],
+) -> None:
+    sanity.mutate([{"delete": {"id": "page"}}], "page-deleted")
+    step = run("sagas", "show", parked, "--json").json()["steps"][1]
+    for request in step["requests"]:
+        text = json.dumps(request["headers"])
+        headers = text.replace("$SANITY_SECRET_TOKEN", settings["SANITY_SECRET_TOKEN"])
+        sent = requests.request(
+            request["method"],
+            request["url"],
+            headers=json.loads(headers),
+            json=request["body"],
+            timeout=5,
+        )
+        sent.raise_for_status()
+
+    run("sagas", "resolve", parked, *REASON)
+    sweep()
+
+    assert sanity.fetch_documents([step["documents"][0]["id"]]) == {}
+    assert ask("SELECT state FROM saga_step ORDER BY seq") == [("undone",), ("undone",)]
+    assert ask("SELECT status FROM saga") == [("compensated",)]
+
+
+def test_a_decision_fences_whoever_worked_on_the_saga_before(
+    run: Commands, parked: str, ask: Ask
+) -> None:
+    ((before,),) = ask("SELECT epoch FROM saga")
+
+    run("sagas", "retry", parked, *REASON)
+
+    assert ask("SELECT epoch FROM saga") == [(before + 1,)]
+
+
+@pytest.mark.parametrize("command", ["retry", "accept", "resolve"])
+def test_nothing_is_decided_about_a_saga_that_is_not_parked(
+    command: str, run: Commands, parked: str, ask: Ask
+) -> None:
+    run("sagas", "accept", parked, *REASON)
+
+    said = run("sagas", command, parked, *REASON)
+
+    assert said.exit_code == 1
+    assert "only a parked one" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "said"),
+    [
+        (["retry", "nobody", *REASON], 1, "no saga nobody"),
+        (["show", "nobody"], 1, "no saga nobody"),
+        (["retry", "nobody", "--reason", " "], 2, "--reason is empty"),
+        (["retry", "nobody"], 2, "--reason"),
+        (["list", "--state", "odd"], 2, "odd"),
+    ],
+)
+def test_wrong_commands_are_told_so(
+    arguments: list[str], exit_code: int, said: str, run: Commands
+) -> None:
+    answer = run("sagas", *arguments)
+
+    assert answer.exit_code == exit_code
+    assert said in answer.stderr
+
+
+def test_a_step_that_is_not_parked_is_not_settled(run: Commands, parked: str, ask: Ask) -> None:
+    said = run("sagas", "accept", parked, *REASON, "--step", 1)
+
+    assert said.exit_code == 1
+    assert "no parked step 1" in said.stderr
+    assert ask("SELECT status FROM saga") == [("parked",)]
+
+
+def test_list_and_status_show_what_is_parked(run: Commands, parked: str) -> None:
+    (listed,) = run("sagas", "list", "--state", "parked", "--json").json()
+    status = run("status", "--json").json()
+
+    assert (listed["saga_id"], listed["parked"]) == (parked, ["sanity.write_documents"])
+    assert status["sagas"] == {"parked": 1}
+    assert status["parked"][0]["saga_id"] == parked
+    assert status["messages"] == {"claimed": 1}
+    assert status["oldest_unfinished_message_seconds"] >= 0
+    for printed in (run("sagas", "list"), run("status")):
+        assert parked in printed.stdout

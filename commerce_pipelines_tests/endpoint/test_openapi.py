@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from commerce_pipelines_tests.endpoint.running import Endpoint, as_json
+
+
+@pytest.fixture
+def document(local: Endpoint) -> Any:
+    return as_json(local.get("/openapi.json"), 200)
+
+
+def test_every_route_is_described(document: Any) -> None:
+    assert {
+        f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item
+    } == {
+        "GET /healthz",
+        "GET /readyz",
+        "POST /products",
+        "POST /webhooks/{source}",
+        "GET /messages/{message_id}",
+        "GET /store/products",
+        "GET /store/products/{product_id}",
+    }
+
+
+def test_every_reference_leads_somewhere(document: Any) -> None:
+    for reference in references(document):
+        found = document
+        for name in reference.removeprefix("#/").split("/"):
+            found = found[name]
+
+
+def references(node: Any) -> list[str]:
+    if isinstance(node, list):
+        return [found for each in node for found in references(each)]
+    if not isinstance(node, dict):
+        return []
+    here = [node["$ref"]] if isinstance(node.get("$ref"), str) else []
+    return here + [found for each in node.values() for found in references(each)]
+
+
+def test_every_error_is_described_as_a_problem(document: Any) -> None:
+    for item in document["paths"].values():
+        for operation in item.values():
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    assert list(response["content"]) == ["application/problem+json"]
+
+
+@pytest.mark.usefixtures("worker")
+def test_the_example_works_as_it_stands(local: Endpoint, document: Any) -> None:
+    (example,) = document["components"]["schemas"]["ProductList"]["examples"]
+    answer = local.import_(example)
+    assert [product["title"] for product in as_json(answer, 201)] == [
+        product["title"] for product in example
+    ]
+    assert "Rejected-Count" not in answer.headers
+
+
+def test_the_pages_of_the_description_are_there(local: Endpoint) -> None:
+    assert "openapi.json" in local.get("/docs").text

@@ -1,0 +1,278 @@
+"""An import that fails in Sanity is taken back on both sides."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from commerce_pipelines.errors import CommerceError
+from commerce_pipelines_tests.factories import full_product, product
+from commerce_pipelines_tests.services.cms import Cms
+from commerce_pipelines_tests.services.shop import Shop
+from commerce_pipelines_tests.store.catalog import Catalog
+
+
+@pytest.fixture
+def catalog(shop: Shop) -> Catalog:
+    """What the store holds."""
+    return Catalog(shop.engine)
+
+
+def publish_and_die(shop: Shop, *products: Any) -> str:
+    """Writes a page on both sides in a run that dies before it ends the saga."""
+    shop.receive(*products)
+    flow = shop.flow()
+    opened = flow.open_page()
+    assert opened is not None
+    flow.store_page(opened)
+    shop.change(
+        """CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN RAISE EXCEPTION 'killed'; END $$""",
+    )
+    shop.change("CREATE TRIGGER die BEFORE INSERT ON product_document EXECUTE FUNCTION die()")
+    with pytest.raises(Exception, match="killed"):
+        flow.publish_page(opened.saga_id)
+    shop.change("DROP FUNCTION die CASCADE")
+    return opened.saga_id
+
+
+def without_revisions(documents: dict[str, Any]) -> dict[str, Any]:
+    """Leaves out what every write changes."""
+    return {
+        title: {name: document[name] for name in document.keys() - {"_rev", "_updatedAt"}}
+        for title, document in documents.items()
+    }
+
+
+ANSWERS_IN_TIME = [
+    ("unavailable_before", {"times": 2}),
+    ("unavailable_after", {}),
+    ("lost_answer", {}),
+    ("late", {"seconds": 0.05}),
+    ("delay", {"seconds": 0.05}),
+    ("rate_limited", {"seconds": 0.1}),
+    ("html_error", {}),
+    ("transaction_conflict", {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "more"), ANSWERS_IN_TIME)
+def test_a_passing_fault_leaves_both_sides_done_once(
+    shop: Shop, cms: Cms, kind: str, more: dict[str, Any]
+) -> None:
+    cms.fault(kind, **more)
+
+    shop.take(product(1), product(2))
+
+    assert shop.titles() == cms.titles() == ["Product 1", "Product 2"]
+    assert len(cms.transactions()) == 1
+    assert shop.recover() == {}
+
+
+LASTING = [
+    ("unavailable_before", {}),
+    ("unavailable_after", {}),
+    ("lost_answer", {}),
+    ("late", {"seconds": 0.3}),
+    ("rate_limited", {"seconds": 5}),
+    ("html_error", {}),
+    ("transaction_conflict", {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "more"), LASTING)
+def test_a_lasting_fault_leaves_both_sides_as_before(
+    shop: Shop, cms: Cms, catalog: Catalog, kind: str, more: dict[str, Any]
+) -> None:
+    shop.take(full_product(1), product(2))
+    store, documents = catalog.dump(), cms.documents()
+    cms.fault(kind, times=None, **more)
+    shop.receive(product(1, title="New", brand="Other"), product(3))
+    try:
+        shop.run()
+    except CommerceError:
+        cms.heal()
+        assert shop.recover() == {"compensated": 1}
+        assert catalog.dump() == store
+        assert without_revisions(cms.documents()) == without_revisions(documents)
+    else:
+        # What is applied although it is answered with an error is found to be there.
+        assert kind in ("unavailable_after", "lost_answer", "late")
+        assert shop.titles() == cms.titles() == ["New", "Product 2", "Product 3"]
+
+
+@pytest.mark.parametrize(("kind", "more"), LASTING)
+def test_after_a_lasting_fault_the_message_comes_again(
+    shop: Shop, cms: Cms, kind: str, more: dict[str, Any]
+) -> None:
+    cms.fault(kind, times=None, **more)
+    shop.receive(product(1), product(2))
+    try:
+        shop.run()
+    except CommerceError as error:
+        assert shop.values("SELECT last_error FROM message") == [str(error)]
+    cms.heal()
+
+    shop.recover()
+    shop.make_due()
+    shop.run()
+
+    assert shop.titles() == cms.titles() == ["Product 1", "Product 2"]
+    assert shop.values("SELECT state FROM message") == ["done"]
+
+
+def test_a_write_that_arrives_after_the_undo_has_no_effect(shop: Shop, cms: Cms) -> None:
+    late_seconds = 1.0
+    cms.fault("late", seconds=late_seconds, times=None)
+    shop.receive(product(1))
+    with pytest.raises(CommerceError):
+        shop.run()
+    cms.heal()
+
+    assert shop.recover() == {"compensated": 1}
+    # Whether the writes come before or after the seal, nothing is left of them.
+    time.sleep(late_seconds + 0.5)
+    assert (shop.titles(), cms.titles()) == ([], [])
+
+
+def test_what_was_created_is_deleted_and_what_was_changed_restored(
+    shop: Shop, cms: Cms, catalog: Catalog
+) -> None:
+    shop.take(full_product(1), full_product(2, variants=[], handle="two"), product(3))
+    store, documents = catalog.dump(), cms.documents()
+
+    publish_and_die(
+        shop,
+        product(1, title="New", description=None, brand="Other", variants=[], images=[]),
+        product(2, description=None),
+        product(4),
+    )
+    assert cms.titles() == ["New", "Product 2", "Product 3", "Product 4"]
+
+    assert shop.recover() == {"compensated": 1}
+    assert catalog.dump() == store
+    assert without_revisions(cms.documents()) == without_revisions(documents)
+
+
+def test_another_field_that_was_edited_meanwhile_is_kept(shop: Shop, cms: Cms) -> None:
+    shop.take(product(1))
+    publish_and_die(shop, product(1, title="New"))
+    cms.edit(cms.documents()["New"]["_id"], set={"story": "Made by hand"})
+
+    assert shop.recover() == {"compensated": 1}
+
+    assert cms.titles() == ["Product 1"]
+    assert cms.documents()["Product 1"]["story"] == "Made by hand"
+
+
+def test_our_field_that_was_edited_meanwhile_is_kept(shop: Shop, cms: Cms) -> None:
+    shop.take(product(1, description="old"))
+    publish_and_die(shop, product(1, title="New", description="new"))
+    cms.edit(cms.documents()["New"]["_id"], set={"title": "Edited"})
+
+    assert shop.recover() == {"compensated": 1}
+
+    assert cms.documents()["Edited"]["description"] == "old"
+
+
+def test_a_document_of_which_nothing_is_ours_any_more_is_superseded(shop: Shop, cms: Cms) -> None:
+    shop.take(product(1))
+    saga = publish_and_die(shop, product(1, title="New"))
+    document = cms.documents()["New"]
+    ours = document.keys() - {"_id", "_type", "_rev", "_createdAt", "_updatedAt"}
+    cms.edit(document["_id"], set=dict.fromkeys([*ours, "description", "brand"], "edited"))
+
+    assert shop.recover() == {"compensated": 1}
+
+    assert cms.documents()["edited"]["handle"] == "edited"
+    assert shop.rows(
+        "SELECT name, state FROM saga_step WHERE saga_id = :id ORDER BY seq", id=saga
+    ) == [
+        ("store.upsert_products", "undone"),
+        ("sanity.write_documents", "superseded"),
+    ]
+
+
+def test_a_created_document_that_was_edited_keeps_the_edit(shop: Shop, cms: Cms) -> None:
+    publish_and_die(shop, product(1))
+    document = cms.documents()["Product 1"]["_id"]
+    cms.edit(document, set={"story": "Made by hand"})
+
+    assert shop.recover() == {"compensated": 1}
+
+    (kept,) = cms.documents().values()
+    assert kept["story"] == "Made by hand"
+    assert "title" not in kept
+
+
+def test_a_created_document_that_somebody_deleted_is_no_trouble(shop: Shop, cms: Cms) -> None:
+    publish_and_die(shop, product(1))
+    cms.delete(cms.documents()["Product 1"]["_id"])
+
+    assert shop.recover() == {"compensated": 1}
+    assert cms.documents() == {}
+
+
+def test_a_created_document_that_others_refer_to_is_parked(shop: Shop, cms: Cms) -> None:
+    saga = publish_and_die(shop, product(1), product(2))
+    referenced = cms.documents()["Product 1"]["_id"]
+    cms.create(_type="page", title="Page", about={"_type": "reference", "_ref": referenced})
+
+    assert shop.recover() == {"parked": 1}
+
+    assert cms.titles() == ["Page", "Product 1"]
+    (reason,) = shop.values("SELECT reason FROM saga WHERE saga_id = :saga", saga=saga)
+    assert referenced in reason
+    assert shop.titles() == ["Product 1", "Product 2"]
+
+
+def test_a_delete_that_sanity_refuses_is_parked(shop: Shop, cms: Cms) -> None:
+    publish_and_die(shop, product(1))
+    cms.fault("refuse_delete", times=None)
+
+    assert shop.recover() == {"parked": 1}
+    assert shop.titles() == cms.titles() == ["Product 1"]
+
+
+def test_an_undo_that_sanity_does_not_answer_is_tried_again(shop: Shop, cms: Cms) -> None:
+    shop.take(product(1))
+    publish_and_die(shop, product(1, title="New"), product(2))
+    cms.fault("unavailable_before", times=None)
+    assert shop.recover() == {"later": 1}
+    cms.heal()
+
+    shop.make_due()
+    assert shop.recover() == {"compensated": 1}
+    assert shop.titles() == cms.titles() == ["Product 1"]
+
+
+@pytest.mark.parametrize("kind", ["unavailable_after", "lost_answer"])
+def test_an_undo_whose_answer_is_lost_is_done_once(shop: Shop, cms: Cms, kind: str) -> None:
+    shop.take(product(1))
+    publish_and_die(shop, product(1, title="New"), product(2))
+    before = len(cms.transactions())
+    cms.fault(kind)
+
+    assert shop.recover() == {"compensated": 1}
+
+    assert len(cms.transactions()) == before + 1
+    assert shop.titles() == cms.titles() == ["Product 1"]
+
+
+def test_a_run_that_dies_after_the_store_is_undone_by_the_sweep(shop: Shop, cms: Cms) -> None:
+    shop.receive(product(1))
+    flow = shop.flow()
+    opened = flow.open_page()
+    assert opened is not None
+    flow.store_page(opened)
+
+    assert shop.recover() == {}
+    shop.make_due()
+    assert shop.recover() == {"compensated": 1}
+    assert (shop.titles(), cms.mutation_requests()) == ([], 0)
+
+    shop.make_due()
+    shop.run()
+    assert shop.titles() == cms.titles() == ["Product 1"]
