@@ -107,7 +107,7 @@ class Variant(_Payload):
 
     @property
     def key(self) -> str:
-        """Returns what tells this variant from its siblings: external id, else SKU, else options."""
+        """Returns what tells it from its siblings: external id, else SKU, else options."""
         if self.external_id:
             return f"external_id {self.external_id}"
         if self.sku:

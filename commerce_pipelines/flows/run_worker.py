@@ -22,7 +22,7 @@ from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 
-TAG = "commerce/worker"
+TAG = ".dagster/commerce_worker"
 
 _STARTABLE = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, TextClause
+from sqlalchemy import Connection, Engine, RowMapping
 
 from commerce_pipelines.errors import Busy, Conflict, Fenced
 from commerce_pipelines.saga import statements
@@ -101,8 +101,8 @@ class Ledger:
             if row.alive and not row.ours:
                 raise Busy(f"Saga {saga_id} is owned by another run that is alive.")
             epoch = row.epoch if row.ours else row.epoch + 1
-            self._lease(connection, saga_id, epoch, SagaStatus.RUNNING, run_id)
-        return Claim(saga_id, row.kind, epoch, SagaStatus.RUNNING)
+            claim = Claim(saga_id, row.kind, epoch, SagaStatus.RUNNING)
+            return self._lease(connection, claim, run_id)
 
     def claim_for_undo(self, saga_id: str, who: str, *, reason: str | None) -> Claim | None:
         """Claims a saga for compensation and fences its owner.
@@ -124,32 +124,25 @@ class Ledger:
             if row is None:
                 return None
             status = SagaStatus.PARKED if row.pivoted else SagaStatus.ABORTING
-            reason = reason or "its owner is gone"
-            self._lease(connection, saga_id, row.epoch + 1, status, who, reason)
-            if row.pivoted:
-                return None
-        return Claim(saga_id, row.kind, row.epoch + 1, status)
+            claim = Claim(saga_id, row.kind, row.epoch + 1, status)
+            self._lease(connection, claim, who, reason or "its owner is gone")
+            return None if row.pivoted else claim
 
     def _lease(
-        self,
-        connection: Connection,
-        saga_id: str,
-        epoch: int,
-        status: SagaStatus,
-        holder: str,
-        reason: str | None = None,
-    ) -> None:
+        self, connection: Connection, claim: Claim, holder: str, reason: str | None = None
+    ) -> Claim:
         connection.execute(
             statements.LEASE,
             {
-                "saga_id": saga_id,
-                "epoch": epoch,
-                "status": status,
+                "saga_id": claim.saga_id,
+                "epoch": claim.epoch,
+                "status": claim.status,
                 "holder": holder,
                 "lease": self.lease_seconds,
                 "reason": reason,
             },
         )
+        return claim
 
     def abort(self, connection: Connection, claim: Claim, reason: str) -> None:
         """Marks a running saga as failed, free to be undone, and fences everybody else in it."""
@@ -206,10 +199,7 @@ class Ledger:
                 statements.STEPS,
                 {"saga_id": saga_id},
             ).mappings()
-            return [
-                StepRow(**{**row, "state": StepState(row["state"]), "result": row["result"] or {}})
-                for row in rows
-            ]
+            return [_step_row(row) for row in rows]
 
     def step(self, saga_id: str, name: str, label: str) -> StepRow | None:
         """Returns one step, found by its name and label."""
@@ -230,24 +220,23 @@ class Ledger:
         plan: JSON,
         result: JSON | None = None,
         settle_seconds: float | None = None,
-    ) -> str:
-        """Writes a new step and returns its idempotency key."""
-        return str(
-            connection.execute(
-                statements.INSERT_STEP,
-                {
-                    "saga_id": claim.saga_id,
-                    "name": name,
-                    "label": label,
-                    "transactional": transactional,
-                    "state": state,
-                    "plan": plan,
-                    "result": result,
-                    "epoch": claim.epoch,
-                    "settle": settle_seconds,
-                },
-            ).scalar_one()
+    ) -> StepRow:
+        """Writes a new step, whose idempotency key is made from its place, and returns it."""
+        inserted = connection.execute(
+            statements.INSERT_STEP,
+            {
+                "saga_id": claim.saga_id,
+                "name": name,
+                "label": label,
+                "transactional": transactional,
+                "state": state,
+                "plan": plan,
+                "result": result,
+                "epoch": claim.epoch,
+                "settle": settle_seconds,
+            },
         )
+        return _step_row(inserted.mappings().one())
 
     def update_step(
         self, connection: Connection, row: StepRow, state: StepState, **changes: Any
@@ -293,3 +282,7 @@ class Ledger:
     def _ids(self, statement: TextClause, **names: object) -> list[str]:
         with self.engine.connect() as connection:
             return list(connection.execute(statement, names).scalars())
+
+
+def _step_row(row: RowMapping) -> StepRow:
+    return StepRow(**{**row, "state": StepState(row["state"]), "result": row["result"] or {}})

@@ -89,7 +89,7 @@ class Saga:
 
     def _intend(self, step: ExternalStep, plan: JSON, label: str) -> StepRow:
         with self.ledger.own(self.claim) as connection:
-            self.ledger.insert_step(
+            return self.ledger.insert_step(
                 connection,
                 self.claim,
                 name=step.name,
@@ -99,9 +99,6 @@ class Saga:
                 plan=plan,
                 settle_seconds=step.settle_seconds,
             )
-        row = self.ledger.step(self.saga_id, step.name, label)
-        assert row is not None
-        return row
 
     def _send(self, step: ExternalStep, row: StepRow) -> JSON:
         try:

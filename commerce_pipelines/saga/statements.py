@@ -107,7 +107,9 @@ INSERT_STEP: Final = text("""
                            result, intent_epoch, settle_at)
     SELECT :saga_id, seq, :name, :label, :saga_id || '-' || seq, :transactional, :state, :plan,
            :result, :epoch, now() + make_interval(secs => CAST(:settle AS double precision))
-    FROM next RETURNING idem_key""").bindparams(
+    FROM next
+    RETURNING saga_id, seq, name, label, idem_key, state, plan, result, error, undo_tries,
+              coalesce(settle_at <= now(), true) AS settled""").bindparams(
     bindparam("plan", type_=JSONB), bindparam("result", type_=JSONB(none_as_null=True))
 )
 

@@ -67,9 +67,9 @@ _PAGE: Final = text(f"""
     WITH wanted AS (
         SELECT id, row_number() OVER (ORDER BY id) AS no FROM product
         WHERE id > :after ORDER BY id LIMIT :limit)
-    {_SHOWN}""")  # noqa: S608
+    {_SHOWN}""")
 
 _BY_ID: Final = text(f"""
     WITH wanted AS (
         SELECT id, no FROM unnest(CAST(:ids AS text[])) WITH ORDINALITY AS asked (id, no))
-    {_SHOWN}""")  # noqa: S608
+    {_SHOWN}""")

@@ -74,8 +74,8 @@ _CONTENTS: Final = text("""
     WITH changed AS (
         SELECT product_id FROM product_revision WHERE saga_id = :saga AND undone_at IS NULL),
     options AS (
-        SELECT product_id, jsonb_agg(
-            jsonb_build_object('title', title, 'values', to_jsonb(values)) ORDER BY position) AS rows
+        SELECT product_id, jsonb_agg(jsonb_build_object(
+            'title', title, 'values', to_jsonb(values)) ORDER BY position) AS rows
         FROM product_option JOIN changed USING (product_id) GROUP BY product_id),
     variants AS (
         SELECT product_id, jsonb_agg(jsonb_build_object(
@@ -83,8 +83,8 @@ _CONTENTS: Final = text("""
         FROM variant JOIN changed USING (product_id) GROUP BY product_id)
     SELECT product.id AS product_id, product.version, product.title, product.handle,
            product.description, product.status, brand.name AS brand,
-           (SELECT min(external_id) FROM external_id
-            WHERE internal_id = product.id AND entity = 'product' AND system = 'pim') AS external_id,
+           (SELECT min(external_id) FROM external_id WHERE internal_id = product.id
+               AND entity = 'product' AND system = 'pim') AS external_id,
            product.images, coalesce(options.rows, '[]') AS options,
            coalesce(variants.rows, '[]') AS variants, document.content_hash
     FROM changed JOIN product ON product.id = changed.product_id

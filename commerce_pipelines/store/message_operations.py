@@ -145,14 +145,14 @@ _LIST: Final = text(f"""
     WHERE (cardinality(CAST(:states AS text[])) = 0 OR state = ANY (:states))
       AND (CAST(:source AS text) IS NULL OR source = :source)
       AND (CAST(:since AS timestamptz) IS NULL OR received_at >= :since)
-    ORDER BY id DESC LIMIT :limit""")  # noqa: S608
+    ORDER BY id DESC LIMIT :limit""")
 
 _LOAD: Final = text(f"""
     SELECT {_COLUMNS}, encode(body_sha256, 'hex') AS body_sha256,
            octet_length(body) AS body_bytes, outcome,
            (SELECT count(*) FROM message_conflict
             WHERE message_conflict.message_id = message.id) AS conflicting_bodies
-    FROM message WHERE id = :id""")  # noqa: S608
+    FROM message WHERE id = :id""")
 
 _OF_SAGA: Final = text("""
     SELECT id, source, webhook_id, part, item_count, state, run_id FROM message

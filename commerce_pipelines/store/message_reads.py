@@ -124,7 +124,7 @@ _DELIVERY: Final = text(f"""{_PARTS}
                AS last_error,
            max(parts) AS parts, sum(item_count) AS item_count,
            bool_or(state = 'done') AS some_done
-    FROM part""")  # noqa: S608
+    FROM part""")
 
 _COUNTS: Final = text(f"""{_PARTS}
     SELECT coalesce(sum(CAST(outcome->>'created' AS int)), 0) AS created,
@@ -133,18 +133,18 @@ _COUNTS: Final = text(f"""{_PARTS}
            coalesce(sum(jsonb_array_length(outcome->'rejected')), 0) AS rejected_count,
            coalesce(sum((SELECT count(*) FROM jsonb_array_elements(outcome->'products') AS product
                          WHERE product <> 'null')), 0) AS product_count
-    FROM part WHERE state = 'done'""")  # noqa: S608
+    FROM part WHERE state = 'done'""")
 
 _REJECTED: Final = text(f"""{_PARTS}
     SELECT CAST(rejection->>'position' AS int) + start AS position,
            rejection->>'field' AS field, rejection->>'reason' AS reason
     FROM part, jsonb_array_elements(outcome->'rejected') AS rejection
-    WHERE state = 'done' ORDER BY position LIMIT :most""")  # noqa: S608
+    WHERE state = 'done' ORDER BY position LIMIT :most""")
 
 _PRODUCT_IDS: Final = text(f"""{_PARTS}
     SELECT product.id
     FROM part, jsonb_array_elements_text(outcome->'products') WITH ORDINALITY AS product (id, at)
-    WHERE state = 'done' AND product.id IS NOT NULL ORDER BY no, at LIMIT :most""")  # noqa: S608
+    WHERE state = 'done' AND product.id IS NOT NULL ORDER BY no, at LIMIT :most""")
 
 _FINISHED: Final = text("""
     SELECT asked.id FROM message asked

@@ -59,8 +59,7 @@ def product_id(row: FeedRow) -> str:
 
 
 def _copy(connection: Connection, target: str, rows: Iterable[Row]) -> None:
-    driver = connection.connection.driver_connection
-    assert driver is not None
+    driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)

@@ -45,8 +45,8 @@ def main(parts: Iterable[str]) -> None:
         if "ledger" in wanted:
             _show("Ledger", ("", "median", "p95"), ledger.rows(fresh()[1]))
         if "store" in wanted:
-            heads = ("into the store", "first", "bare COPY", "ratio", "unchanged", "peak memory")
-            _show("Import", heads, imports.store_rows(fresh, sanity))
+            columns = ("into the store", "first", "bare COPY", "ratio", "unchanged", "peak memory")
+            _show("Import", columns, imports.store_rows(fresh, sanity))
         if "documents" in wanted:
             heads = ("products", "in the store", "with documents in the sandbox")
             _show("Import with documents", heads, imports.document_rows(fresh, sanity))
