@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping
+from sqlalchemy import Connection, Engine, RowMapping, TextClause
 
 from commerce_pipelines.errors import Busy, Conflict, Fenced
 from commerce_pipelines.saga import statements
