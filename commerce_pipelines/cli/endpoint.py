@@ -27,6 +27,8 @@ def endpoint(
     from commerce_pipelines.settings import Settings
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    # It would write two lines at every look at the schema, that is at every /readyz.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     serve(Settings.load(home), _print_line if as_json else _print_address)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from commerce_pipelines.connectors.rate_budget import UnlimitedBudget
+from commerce_pipelines.connectors.retry import RetryPolicy
 from commerce_pipelines.connectors.sanity import Sanity
 from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.sandbox.server import RunningSandbox
@@ -28,7 +29,7 @@ def shop(ledger: Ledger, sanity: Sanity) -> Shop:
 
 @pytest.fixture
 def interrupted(sandbox: RunningSandbox) -> Iterator[InterruptedSanity]:
-    """The same Sanity, where something happens between reading and writing."""
+    """The same Sanity, asked once, where something happens between reading and writing."""
     address = sandbox.addresses["sanity"]
     opened = InterruptedSanity.open(
         url=address["url"],
@@ -36,6 +37,7 @@ def interrupted(sandbox: RunningSandbox) -> Iterator[InterruptedSanity]:
         dataset=address["dataset"],
         token=address["token"],
         budget=UnlimitedBudget(),
+        retry=RetryPolicy(budget_seconds=0.0),
     )
     yield opened
     opened.close()
