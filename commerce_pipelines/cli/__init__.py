@@ -6,6 +6,8 @@ inside their functions, so that `--help` answers at once.
 
 from __future__ import annotations
 
+import signal
+
 import typer
 
 from commerce_pipelines.cli import messages, sagas
@@ -40,4 +42,6 @@ app.add_typer(sagas.app, name="sagas")
 
 def main() -> None:
     """Runs the command that the arguments name."""
+    # A script's background job starts with SIGINT ignored, and would not end on Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     app(prog_name="commerce-pipelines")

@@ -155,7 +155,7 @@ def _nudges(engine: Engine, dagster_url: str | None) -> Iterator[Callable[[], No
         yield lambda: None
         return
     from commerce_pipelines.connectors.dagster_webserver import DagsterWebserver
-    from commerce_pipelines.endpoint.launching import Launcher
+    from commerce_pipelines.services.launching import Launcher
 
     webserver = DagsterWebserver(dagster_url)
     launcher = Launcher(engine, webserver)

@@ -7,14 +7,13 @@ the earlier one, as if they had been imported one after the other.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from hashlib import blake2b
+from typing import NamedTuple
 
 from commerce_pipelines.domain.catalog import Product, Rejection, Variant
 
 
-@dataclass(frozen=True, slots=True)
-class FeedItem:
+class FeedItem(NamedTuple):
     """One product of a feed and where it stood.
 
     Attributes:
@@ -27,8 +26,7 @@ class FeedItem:
     product: Product
 
 
-@dataclass(frozen=True, slots=True)
-class FeedRow:
+class FeedRow(NamedTuple):
     """One product to store: the newest word on it, and all the places it stood.
 
     Attributes:
@@ -44,8 +42,7 @@ class FeedRow:
     places: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(NamedTuple):
     """A product of a page that is not taken."""
 
     message_id: int
@@ -58,24 +55,25 @@ def merge(items: Iterable[FeedItem]) -> tuple[list[FeedRow], list[Rejected]]:
     Args:
         items: In the order in which they are to take effect.
     """
-    slots: list[list[FeedItem]] = []
+    slots: list[tuple[str, list[FeedItem]]] = []
     by_external_id: dict[str, list[FeedItem]] = {}
     by_handle: dict[str, list[FeedItem]] = {}
     for item in items:
         product = item.product
+        handle = product.given_handle
         if product.external_id:
             slot = by_external_id.get(product.external_id) or _adopted(product, by_handle)
         else:
-            slot = by_handle.get(product.given_handle)
+            slot = by_handle.get(handle)
         if slot is None:
             slot = []
-            slots.append(slot)
+            slots.append((handle, slot))
         if product.handle or not slot:
-            by_handle.setdefault(product.given_handle, slot)
+            by_handle.setdefault(handle, slot)
         if product.external_id:
             by_external_id[product.external_id] = slot
         slot.append(item)
-    return _refuse_shared([_row(slot) for slot in slots])
+    return _refuse_shared([_row(handle, slot) for handle, slot in slots])
 
 
 def _adopted(product: Product, by_handle: dict[str, list[FeedItem]]) -> list[FeedItem] | None:
@@ -86,17 +84,17 @@ def _adopted(product: Product, by_handle: dict[str, list[FeedItem]]) -> list[Fee
     return slot
 
 
-def _row(slot: list[FeedItem]) -> FeedRow:
+def _row(first_handle: str, slot: list[FeedItem]) -> FeedRow:
     product = slot[0].product
     for item in slot[1:]:
         product = _laid_over(product, item.product)
     return FeedRow(
         product=product,
         # A handle made from a title stays when the title changes.
-        handle=product.handle or slot[0].product.given_handle,
+        handle=product.handle or first_handle,
         message_id=slot[-1].message_id,
         feed_hash=_hash(product),
-        places=tuple((item.message_id, item.position) for item in slot),
+        places=tuple([(item.message_id, item.position) for item in slot]),
     )
 
 

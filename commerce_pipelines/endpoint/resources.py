@@ -20,9 +20,9 @@ from sqlalchemy import Connection, Engine
 from commerce_pipelines.connectors.dagster_webserver import DagsterWebserver
 from commerce_pipelines.connectors.retry import RetryPolicy
 from commerce_pipelines.endpoint.callers import Callers
-from commerce_pipelines.endpoint.launching import Launcher
 from commerce_pipelines.endpoint.waiting import Waiting
 from commerce_pipelines.errors import Unavailable
+from commerce_pipelines.services.launching import Launcher
 from commerce_pipelines.settings import Settings
 from commerce_pipelines.store.engine import connect
 from commerce_pipelines.store.message_reads import finished_among

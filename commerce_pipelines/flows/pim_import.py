@@ -11,7 +11,7 @@ Nothing must not run beside it.
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -36,6 +36,8 @@ DOCUMENTS = dg.AssetKey(["sanity", "product_documents"])
 OWNERS = ["team:commerce"]
 LONGEST_RUN_SECONDS = 1800
 SENSOR_SECONDS = 5
+# A run younger than this takes what waits; an older one is busy, or dead without Dagster knowing.
+YOUNG_RUN_SECONDS = 60
 
 _IN_PROGRESS = [
     dg.DagsterRunStatus.QUEUED,
@@ -216,11 +218,16 @@ def messages_sensor(
     context: dg.SensorEvaluationContext, store: StoreResource
 ) -> dg.RunRequest | dg.SkipReason:
     """Asks the inbox for its state, never for a position in it."""
-    running = dg.RunsFilter(job_name=KIND, statuses=_IN_PROGRESS)
-    if context.instance.get_runs_count(running):
-        return dg.SkipReason("An import is under way; it takes what waits.")
+    now = datetime.now(UTC)
+    young = dg.RunsFilter(
+        job_name=KIND,
+        statuses=_IN_PROGRESS,
+        created_after=now - timedelta(seconds=YOUNG_RUN_SECONDS),
+    )
+    if context.instance.get_runs_count(young):
+        return dg.SkipReason("An import has just been started; it takes what waits.")
     with store.engine.connect() as connection:
-        key = drain_key(connection, TOPIC, datetime.now(UTC))
+        key = drain_key(connection, TOPIC, now)
     return dg.RunRequest(run_key=key) if key else dg.SkipReason("No products wait.")
 
 

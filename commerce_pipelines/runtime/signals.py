@@ -11,15 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 @contextmanager
 def ending_on_signals() -> Iterator[None]:
-    """Raises `SystemExit` in the block on SIGTERM and SIGHUP, as Ctrl-C raises its own.
+    """Raises `SystemExit` in the block on SIGTERM, SIGHUP and SIGINT.
 
-    A stack ends without this too, but after its caller; with it, before. Works in
-    the main thread only.
+    A stack ends without this too, but after its caller; with it, before. SIGINT is among
+    them because a script's background job starts with it ignored. Works in the main
+    thread only.
     """
     before = {number: signal.signal(number, _end) for number in _ENDING}
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections import Counter
 
+from sqlalchemy.exc import DBAPIError
+
 from commerce_pipelines.connectors.sanity import Sanity
 from commerce_pipelines.errors import Fenced
 from commerce_pipelines.saga.compensation import Compensator, Outcome
@@ -38,9 +40,13 @@ def compensate_run(undo: Compensator, run_id: str) -> Counter[Outcome]:
 
 
 def _compensate(undo: Compensator, saga_id: str, who: str) -> Outcome:
+    """Undoes one saga; what goes wrong with it must not keep the others waiting."""
     try:
         outcome = undo.compensate(saga_id, who)
     except Fenced:
         outcome = Outcome.NOT_OURS
+    except DBAPIError:
+        _log.exception("saga %s: the database failed; its lease will run out", saga_id)
+        outcome = Outcome.LATER
     _log.info("saga %s: %s", saga_id, outcome)
     return outcome

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -19,8 +18,7 @@ from commerce_pipelines.store.catalog_changes import CHANGES
 from commerce_pipelines.store.staging import stage
 
 
-@dataclass(frozen=True)
-class ImportedRow:
+class ImportedRow(NamedTuple):
     """What became of one product of the page.
 
     Attributes:

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, text
 
 from commerce_pipelines.connectors.dagster_webserver import DagsterWebserver
 from commerce_pipelines.connectors.retry import RetryPolicy
-from commerce_pipelines.endpoint.launching import STUCK_SECONDS, Launcher
 from commerce_pipelines.services.drain import BUCKET_SECONDS
+from commerce_pipelines.services.launching import STUCK_SECONDS, Launcher
 from commerce_pipelines.services.pim_import import deliver
 from commerce_pipelines_tests.endpoint.running import Endpoint, as_json, settings, signed
 from commerce_pipelines_tests.fakes import FakeTime, Received, Reply, ScriptedServer
