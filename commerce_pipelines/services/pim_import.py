@@ -14,6 +14,7 @@ store, and a product belongs to one unfinished saga at a time.
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -109,7 +110,7 @@ class PimImport:
 
     def store_page(self, opened: OpenPage) -> JSON:
         """Upserts the page's products into the store; returns the counts."""
-        with self._saga(opened.saga_id) as saga:
+        with self._saga(opened.saga_id) as saga, _uncollected():
             page = self._read_page(opened.saga_id)
             plan: JSON = {"messages": opened.message_ids, "products": len(page.rows)}
             return saga.take(UpsertProducts(page), plan)
@@ -230,6 +231,20 @@ def steps(sanity: Sanity) -> Steps:
         WriteDocuments.name: WriteDocuments(sanity),
         WithdrawProducts.name: WithdrawProducts(),
     }
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Leaves garbage uncollected for the length of a page.
+
+    A page's objects have no cycles and all live until its end; looking through them again
+    and again for garbage took half of the time.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _read_list(connection: Connection, message: messages.Claimed) -> list[Any]:

@@ -108,15 +108,21 @@ _DROP_VARIANTS: Final = text(f"""
     DELETE FROM external_id USING dropped
     WHERE external_id.internal_id = dropped.id AND external_id.entity = 'variant'""")
 
-_VARIANTS: Final = text(f"""
+_UPDATE_VARIANTS: Final = text(f"""
+    UPDATE variant SET position = staged_variant.position, title = staged_variant.title,
+        sku = staged_variant.sku, options = staged_variant.options,
+        manage_inventory = staged_variant.manage_inventory
+    FROM staged_variant JOIN staged_product staged USING (no)
+    WHERE staged.action = 'update' AND variant.id = {_VARIANT_ID}""")
+
+_INSERT_VARIANTS: Final = text(f"""
     INSERT INTO variant (id, product_id, position, title, sku, options, manage_inventory)
     SELECT {_VARIANT_ID}, staged.product_id, staged_variant.position, staged_variant.title,
            staged_variant.sku, staged_variant.options, staged_variant.manage_inventory
     FROM staged_variant JOIN staged_product staged USING (no)
-    WHERE staged.action IN ('create', 'update')
-    ON CONFLICT (id) DO UPDATE SET position = excluded.position, title = excluded.title,
-        sku = excluded.sku, options = excluded.options,
-        manage_inventory = excluded.manage_inventory""")
+    WHERE staged.action = 'create'
+       OR staged.action = 'update' AND NOT EXISTS (
+              SELECT FROM variant WHERE variant.id = {_VARIANT_ID})""")
 
 _VARIANT_EXTERNAL_IDS: Final = text(f"""
     INSERT INTO external_id (system, entity, external_id, internal_id, saga_id)
@@ -147,7 +153,8 @@ CHANGES: Final = (
     _DROP_OPTIONS,
     _OPTIONS,
     _DROP_VARIANTS,
-    _VARIANTS,
+    _UPDATE_VARIANTS,
+    _INSERT_VARIANTS,
     _VARIANT_EXTERNAL_IDS,
     _DROP_PRICES,
     _PRICES,

@@ -50,7 +50,7 @@ def upsert_products(
     names = {"saga": saga_id, "system": system}
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('catalog_import'))"))
     stage(connection, rows)
-    for statement in (_MATCH, _DECIDE, _ANALYZE, _FREE_IDS, _REFUSE_HANDLES):
+    for statement in (_DECIDE, _ANALYZE, _FREE_IDS, _REFUSE_HANDLES):
         connection.execute(statement, names)
     # Who is refused keeps what it would have given away, so others may have to follow.
     while any(connection.execute(each, names).rowcount for each in (_REFUSE_SKUS, _REFUSE_IDS)):
@@ -97,40 +97,40 @@ def _read_result(
 ) -> tuple[list[ImportedRow], list[Rejected]]:
     imported: list[ImportedRow] = []
     rejected: list[Rejected] = []
-    for result in connection.execute(
+    results = connection.execute(
         text("SELECT no, product_id, action, note FROM staged_product ORDER BY no")
-    ):
-        row = rows[result.no]
-        if result.action == "refused":
-            field, _, reason = result.note.partition(": ")
-            rejected += refuse(row, field, reason)
+    )
+    for no, product_id, action, note in results.all():
+        if action == "refused":
+            field, _, reason = note.partition(": ")
+            rejected += refuse(rows[no], field, reason)
         else:
-            imported.append(ImportedRow(row, result.product_id, result.action))
+            imported.append(ImportedRow(rows[no], product_id, action))
     return imported, rejected
 
 
 # Which stored product is it: by external id; else by handle, unless that one has another
-# external id of this system.
-_MATCH: Final = text("""
-    UPDATE staged_product staged SET product_id = coalesce(by_id.internal_id, by_handle.id)
-    FROM staged_product self
-    LEFT JOIN external_id by_id ON by_id.system = :system AND by_id.entity = 'product'
-         AND by_id.external_id = self.external_id
-    LEFT JOIN product by_handle ON by_id.internal_id IS NULL AND by_handle.handle = self.handle
-         AND (self.external_id IS NULL
-              OR self.own_handle AND NOT EXISTS (
-                  SELECT FROM external_id other WHERE other.system = :system
-                     AND other.entity = 'product' AND other.internal_id = by_handle.id))
-    WHERE staged.no = self.no""")
-
-# What is to be done with it. The row lock keeps other writers out until the commit.
+# external id of this system. And what is to be done with it. The row lock keeps other
+# writers out until the commit.
 _DECIDE: Final = text("""
-    WITH known AS (
+    WITH matched AS MATERIALIZED (
+        SELECT self.no, self.feed_hash, self.message_id,
+               coalesce(by_id.internal_id, by_handle.id) AS product_id
+        FROM staged_product self
+        LEFT JOIN external_id by_id ON by_id.system = :system AND by_id.entity = 'product'
+             AND by_id.external_id = self.external_id
+        LEFT JOIN product by_handle ON by_id.internal_id IS NULL
+             AND by_handle.handle = self.handle
+             AND (self.external_id IS NULL
+                  OR self.own_handle AND NOT EXISTS (
+                      SELECT FROM external_id other WHERE other.system = :system
+                         AND other.entity = 'product' AND other.internal_id = by_handle.id))),
+    known AS (
         SELECT product.id, product.feed_hash, product.message_id, product.saga_id
-        FROM product WHERE product.id IN (SELECT product_id FROM staged_product)
+        FROM product WHERE product.id IN (SELECT product_id FROM matched)
         ORDER BY product.id FOR UPDATE)
     UPDATE staged_product staged
-    SET product_id = coalesce(staged.product_id, staged.new_id),
+    SET product_id = coalesce(self.product_id, staged.new_id),
         action = CASE
             WHEN known.id IS NULL THEN 'create'
             WHEN holder.status = 'parked' THEN 'refused'
@@ -144,7 +144,7 @@ _DECIDE: Final = text("""
             WHEN holder.status IS NOT NULL THEN holder.saga_id
             WHEN self.turn > 1 THEN ': is the same product as another one of this list' END
     FROM (SELECT *, row_number() OVER (PARTITION BY product_id ORDER BY no DESC) AS turn
-          FROM staged_product) AS self
+          FROM matched) AS self
     LEFT JOIN known ON known.id = self.product_id
     LEFT JOIN saga holder ON holder.saga_id = known.saga_id
          AND holder.status IN ('running', 'aborting', 'parked') AND holder.saga_id <> :saga

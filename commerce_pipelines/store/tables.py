@@ -75,7 +75,7 @@ product = Table(
         "status IN ('draft', 'proposed', 'published', 'rejected', 'archived')",
         name="product_status",
     ),
-    Index("product_of_brand", "brand_id"),
+    Index("product_of_brand", "brand_id", postgresql_where=text("brand_id IS NOT NULL")),
 )
 
 product_option = Table(
@@ -115,13 +115,13 @@ price = Table(
 product_revision = Table(
     "product_revision",
     metadata,
-    Column("saga_id", Text, primary_key=True),
     Column("product_id", Text, primary_key=True),
+    Column("saga_id", Text, primary_key=True),
     Column("version", BigInteger, nullable=False),
     Column("before", JSONB),
     Column("at", DateTime(timezone=True), nullable=False, server_default=_NOW),
     Column("undone_at", DateTime(timezone=True)),
-    Index("product_revision_of_product", "product_id", "version"),
+    Index("product_revision_of_saga", "saga_id"),
 )
 
 external_id = Table(

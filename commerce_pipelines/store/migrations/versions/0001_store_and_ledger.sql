@@ -55,16 +55,16 @@ CREATE INDEX message_in_order ON message (aggregate, id) WHERE state IN ('new', 
 CREATE INDEX message_of_saga ON message (saga_id);
 
 CREATE TABLE product_revision (
-  saga_id TEXT NOT NULL,
   product_id TEXT NOT NULL,
+  saga_id TEXT NOT NULL,
   version BIGINT NOT NULL,
   before JSONB,
   at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
   undone_at TIMESTAMP WITH TIME ZONE,
-  PRIMARY KEY (saga_id, product_id)
+  PRIMARY KEY (product_id, saga_id)
 );
 
-CREATE INDEX product_revision_of_product ON product_revision (product_id, version);
+CREATE INDEX product_revision_of_saga ON product_revision (saga_id);
 
 CREATE TABLE message_conflict (
   id BIGINT GENERATED ALWAYS AS IDENTITY,
@@ -112,7 +112,7 @@ CREATE TABLE product (
   FOREIGN KEY(brand_id) REFERENCES brand (id)
 );
 
-CREATE INDEX product_of_brand ON product (brand_id);
+CREATE INDEX product_of_brand ON product (brand_id) WHERE brand_id IS NOT NULL;
 
 CREATE TABLE product_document (
   product_id TEXT NOT NULL,
