@@ -188,12 +188,14 @@ _REFUSE_IDS: Final = text(f"""
           WHERE {_NOT_GIVEN_AWAY}) AS taken
     WHERE staged.no = taken.no""")
 
+# A new product without external id is new because its handle is free in the store.
 _COLLIDING_HANDLES: Final = text("""
     SELECT no, handle FROM (
         SELECT staged.no, staged.action, staged.handle, product.id IS NOT NULL AS taken,
                row_number() OVER (PARTITION BY staged.handle
                                   ORDER BY staged.own_handle DESC, staged.no) AS turn
-        FROM staged_product staged LEFT JOIN product ON product.handle = staged.handle
+        FROM staged_product staged LEFT JOIN product
+             ON product.handle = staged.handle AND staged.external_id IS NOT NULL
         WHERE staged.action = 'create' OR staged.action = 'update' AND staged.own_handle) AS wanted
     WHERE action = 'create' AND (taken OR turn > 1) ORDER BY no""")
 
