@@ -95,3 +95,8 @@ class Busy(TransientError):
 
 class Fenced(CommerceError):
     """Another process took this saga over; this one must stop writing."""
+
+
+def told(error: Exception) -> str:
+    """Returns what a person reads of an error: its kind and its message."""
+    return f"{type(error).__name__}: {error}"

@@ -12,7 +12,7 @@ import dagster as dg
 
 from commerce_pipelines.flows.failures import shown_as_failures
 from commerce_pipelines.flows.resources import SanityResource, StoreResource
-from commerce_pipelines.services.recovery import compensator, sweep
+from commerce_pipelines.services.recovery import compensator, first_due, sweep
 
 NAME = "saga_recovery"
 SWEEP_SECONDS = 10
@@ -26,9 +26,8 @@ def undo_unfinished_sagas(
     """Undoes every saga that is due: given up, or its owner silent for longer than its lease."""
     with shown_as_failures():
         outcomes = sweep(compensator(store.ledger, sanity.open()), context.run_id)
-    counts = {str(outcome): count for outcome, count in outcomes.items()}
-    context.log.info("swept: %s", counts or "nothing")
-    context.add_output_metadata(counts)
+    context.log.info("swept: %s", dict(outcomes) or "nothing")
+    context.add_output_metadata(dict(outcomes))
 
 
 @dg.job(
@@ -51,8 +50,8 @@ def job() -> None:
 )
 def sensor(store: StoreResource) -> dg.RunRequest | dg.SkipReason:
     """Asks the ledger; a key holds its moment, so that a failed sweep is tried again."""
-    due = store.ledger.due(limit=1)
-    if not due:
+    due = first_due(store.ledger)
+    if due is None:
         return dg.SkipReason("Nothing is half-done.")
     bucket = int(time.time() // SWEEP_SECONDS)
-    return dg.RunRequest(run_key=f"sweep:{bucket}:{due[0]}")
+    return dg.RunRequest(run_key=f"sweep:{bucket}:{due}")

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from commerce_pipelines.errors import Fenced, NeedsPerson, PermanentError, TransientError
+from commerce_pipelines.errors import Fenced, NeedsPerson, PermanentError, TransientError, told
+from commerce_pipelines.saga.audit import AUDITED_AFTER_SECONDS
 from commerce_pipelines.saga.ledger import Claim, Ledger, StepRow
 from commerce_pipelines.saga.saga import keep_alive
 from commerce_pipelines.saga.states import NOTHING_TO_UNDO, SagaStatus, StepState
@@ -138,12 +139,15 @@ class Compensator:
             self.ledger.update_step(connection, row, state, undo_result=undo.report)
 
     def _resolve(self, claim: Claim, step: ExternalStep, row: StepRow) -> dict[str, object] | None:
-        if not step.seals and not row.settled:
-            raise _ComeBack(step.settle_seconds)
+        if row.settles_in_seconds and not step.seals:
+            raise _ComeBack(row.settles_in_seconds)
         found = step.look(row.plan, row.idem_key)
+        audit_in_seconds = None if step.seals else AUDITED_AFTER_SECONDS[0]
         with self.ledger.own(claim) as connection:
             if found is None:
-                self.ledger.update_step(connection, row, StepState.ABSENT)
+                self.ledger.update_step(
+                    connection, row, StepState.ABSENT, audit_in_seconds=audit_in_seconds
+                )
             else:
                 self.ledger.update_step(connection, row, StepState.DONE, result=found)
         return found
@@ -153,7 +157,7 @@ class Compensator:
             return self._park(claim, row, error)
         now = next(known for known in self.ledger.steps(claim.saga_id) if known.seq == row.seq)
         with self.ledger.own(claim) as connection:
-            self.ledger.update_step(connection, now, now.state, error=_told(error), tries=1)
+            self.ledger.update_step(connection, now, now.state, error=told(error), tries=1)
         longest = min(FIRST_DELAY_SECONDS * 2**row.undo_tries, LONGEST_DELAY_SECONDS)
         asked = error.retry_after_seconds if isinstance(error, TransientError) else None
         return _ComeBack(max(asked or 0.0, longest * self.jitter.random()))
@@ -161,10 +165,6 @@ class Compensator:
     def _park(self, claim: Claim, row: StepRow, error: Exception) -> _Parked:
         reason = f"step {row.seq} ({row.name}): {error}"
         with self.ledger.own(claim) as connection:
-            self.ledger.update_step(connection, row, StepState.PARKED, error=_told(error))
+            self.ledger.update_step(connection, row, StepState.PARKED, error=told(error))
             self.ledger.finish(connection, claim, SagaStatus.PARKED, reason)
         return _Parked()
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

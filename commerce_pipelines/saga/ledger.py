@@ -6,12 +6,12 @@ Belongs here: claims, leases and rows. Does not belong here: their SQL
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, TextClause
+from sqlalchemy import Connection, Engine, TextClause
 
 from commerce_pipelines.errors import Busy, Conflict, Fenced
 from commerce_pipelines.saga import statements
@@ -31,7 +31,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class StepRow:
-    """One step as the ledger has it."""
+    """One step as the ledger has it.
+
+    Attributes:
+        settles_in_seconds: How long its request may still land; None in the store itself.
+    """
 
     saga_id: str
     seq: int
@@ -43,7 +47,7 @@ class StepRow:
     result: JSON
     error: str | None
     undo_tries: int
-    settled: bool
+    settles_in_seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,7 @@ class Ledger:
         """
         with self.engine.begin() as connection:
             row = connection.execute(
-                statements.LOCK_TO_JOIN,
-                {"saga_id": saga_id, "run_id": run_id},
+                statements.LOCK_TO_JOIN, {"saga_id": saga_id, "run_id": run_id}
             ).one_or_none()
             if row is None or row.status != SagaStatus.RUNNING:
                 state = row.status if row else "gone"
@@ -118,8 +121,7 @@ class Ledger:
         """
         with self.engine.begin() as connection:
             row = connection.execute(
-                statements.LOCK_TO_UNDO,
-                {"saga_id": saga_id, "forced": reason is not None},
+                statements.LOCK_TO_UNDO, {"saga_id": saga_id, "forced": reason is not None}
             ).one_or_none()
             if row is None:
                 return None
@@ -146,10 +148,7 @@ class Ledger:
 
     def abort(self, connection: Connection, claim: Claim, reason: str) -> None:
         """Marks a running saga as failed, free to be undone, and fences everybody else in it."""
-        connection.execute(
-            statements.ABORT,
-            {"saga_id": claim.saga_id, "reason": reason},
-        )
+        connection.execute(statements.ABORT, {"saga_id": claim.saga_id, "reason": reason})
 
     @contextmanager
     def own(self, claim: Claim) -> Iterator[Connection]:
@@ -195,11 +194,8 @@ class Ledger:
     def steps(self, saga_id: str) -> list[StepRow]:
         """Returns the saga's steps in the order in which they were taken."""
         with self.engine.connect() as connection:
-            rows = connection.execute(
-                statements.STEPS,
-                {"saga_id": saga_id},
-            ).mappings()
-            return [_step_row(row) for row in rows]
+            rows = connection.execute(statements.STEPS, {"saga_id": saga_id}).mappings()
+            return [step_row(row) for row in rows]
 
     def step(self, saga_id: str, name: str, label: str) -> StepRow | None:
         """Returns one step, found by its name and label."""
@@ -236,12 +232,27 @@ class Ledger:
                 "settle": settle_seconds,
             },
         )
-        return _step_row(inserted.mappings().one())
+        return step_row(inserted.mappings().one())
+
+    def send_again(self, connection: Connection, row: StepRow, settle_seconds: float) -> None:
+        """Gives a request that is sent once more its whole time to settle."""
+        connection.execute(
+            statements.SEND_AGAIN,
+            {"saga_id": row.saga_id, "seq": row.seq, "settle": settle_seconds},
+        )
 
     def update_step(
         self, connection: Connection, row: StepRow, state: StepState, **changes: Any
     ) -> None:
-        """Moves a step to another state and writes what became known with it."""
+        """Moves a step to another state and writes what became known with it.
+
+        Args:
+            connection: An open transaction that has proven ownership.
+            row: The step.
+            state: Where it stands now.
+            **changes: `result`, `undo_result`, `error`, `tries` to add, and for an absent
+                effect `audit_in_seconds`, after which it is looked for again.
+        """
         connection.execute(
             statements.UPDATE_STEP,
             {
@@ -252,6 +263,7 @@ class Ledger:
                 "undo_result": changes.get("undo_result"),
                 "error": changes.get("error"),
                 "tries": changes.get("tries", 0),
+                "audit": changes.get("audit_in_seconds"),
             },
         )
 
@@ -260,15 +272,13 @@ class Ledger:
     ) -> None:
         """Ends a saga (succeeded, compensated) or parks it; the lease is given back."""
         connection.execute(
-            statements.FINISH,
-            {"saga_id": claim.saga_id, "status": status, "reason": reason},
+            statements.FINISH, {"saga_id": claim.saga_id, "status": status, "reason": reason}
         )
 
     def reschedule(self, connection: Connection, claim: Claim, delay_seconds: float) -> None:
         """Gives an aborting saga back, to be claimed again after a while."""
         connection.execute(
-            statements.RESCHEDULE,
-            {"saga_id": claim.saga_id, "delay": delay_seconds},
+            statements.RESCHEDULE, {"saga_id": claim.saga_id, "delay": delay_seconds}
         )
 
     def due(self, limit: int = 50) -> list[str]:
@@ -284,5 +294,6 @@ class Ledger:
             return list(connection.execute(statement, names).scalars())
 
 
-def _step_row(row: RowMapping) -> StepRow:
+def step_row(row: Mapping[str, Any]) -> StepRow:
+    """Returns a step from the columns that every statement about steps reads."""
     return StepRow(**{**row, "state": StepState(row["state"]), "result": row["result"] or {}})

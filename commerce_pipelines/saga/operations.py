@@ -4,9 +4,11 @@
     accept    what is there now is right: the step is left as it is (superseded)
     resolve   the step was undone by hand
 
-Each raises the saga's epoch, so that nobody who worked on it before goes on,
-and is recorded with who and why. When no step is parked any more the
-compensation undoes the rest. Does not belong here: undoing (`compensation`).
+Each raises the epoch of a parked saga, so that nobody who worked on it before
+goes on, and is recorded with who and why. When no step is parked any more the
+compensation undoes the rest. A step that the late-arrival audit parked belongs
+to a saga that is compensated and stays so; a retry lets the audit look again.
+Does not belong here: undoing (`compensation`, `audit`).
 """
 
 from __future__ import annotations
@@ -160,16 +162,16 @@ def _lock(connection: Connection, saga_id: str) -> tuple[int, list[Row[Any]]]:
     ).one_or_none()
     if saga is None:
         raise NotFound(f"There is no saga {saga_id}; see `commerce-pipelines sagas list`.")
-    if saga.status != SagaStatus.PARKED:
-        raise Conflict(f"Saga {saga_id} is {saga.status}; only a parked one waits for a person.")
-    if saga.pivoted:
-        raise Conflict(f"Saga {saga_id} is past its point of no return and cannot be undone.")
     steps = connection.execute(
         text("""
             SELECT seq FROM saga_step WHERE saga_id = :saga_id AND state = 'parked'
             ORDER BY seq DESC"""),
         names,
     ).all()
+    if saga.status != SagaStatus.PARKED and not steps:
+        raise Conflict(f"Saga {saga_id} is {saga.status}; only a parked one waits for a person.")
+    if saga.pivoted:
+        raise Conflict(f"Saga {saga_id} is past its point of no return and cannot be undone.")
     return saga.epoch + 1, list(steps)
 
 
@@ -205,11 +207,16 @@ _LIST: Final = text("""
     WHERE cardinality(CAST(:statuses AS text[])) = 0 OR status = ANY (:statuses)
     ORDER BY finished_at IS NOT NULL, created_at DESC, saga_id LIMIT :limit""")
 
-# Without a result it is not known whether the effect is there: it must be looked for again.
+# Without a result it is not known whether the effect is there: it must be looked for again,
+# by the audit when the saga has ended.
 _TRY_STEP_AGAIN: Final = text("""
-    UPDATE saga_step SET state = CASE WHEN result IS NULL THEN 'intended' ELSE 'undoing' END,
+    UPDATE saga_step SET state = CASE
+            WHEN saga.finished_at IS NOT NULL THEN 'absent'
+            WHEN result IS NULL THEN 'intended' ELSE 'undoing' END,
+        audit_at = CASE WHEN saga.finished_at IS NOT NULL THEN now() END,
         undo_tries = 0, updated_at = now()
-    WHERE saga_id = :saga_id AND seq = :seq""")
+    FROM saga
+    WHERE saga.saga_id = saga_step.saga_id AND saga_step.saga_id = :saga_id AND seq = :seq""")
 
 _SETTLE_STEP: Final = text("""
     UPDATE saga_step SET state = :state, result = coalesce(result, '{}'), updated_at = now()
@@ -218,7 +225,7 @@ _SETTLE_STEP: Final = text("""
 _RELEASE: Final = text("""
     UPDATE saga SET status = 'aborting', epoch = epoch + 1, holder = NULL, lease_until = NULL,
         next_try_at = now()
-    WHERE saga_id = :saga_id""")
+    WHERE saga_id = :saga_id AND status = 'parked'""")
 
 _NOTE: Final = text("""
     INSERT INTO saga_event (saga_id, seq, what, epoch, who, note)

@@ -8,7 +8,7 @@ BEGIN
         'done>undoing', 'done>parked',
         'undoing>undone', 'undoing>superseded', 'undoing>parked',
         'parked>intended', 'parked>undoing', 'parked>undone', 'parked>superseded',
-        'absent>undone'])
+        'parked>absent', 'absent>undone', 'absent>superseded', 'absent>parked'])
       OR (NEW.transactional AND OLD.state = 'done' AND NEW.state IN ('undone', 'superseded'))) THEN
       RAISE EXCEPTION 'saga % step %: % cannot become %', NEW.saga_id, NEW.seq, OLD.state, NEW.state
         USING ERRCODE = 'check_violation';

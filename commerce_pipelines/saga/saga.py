@@ -9,6 +9,7 @@ with Saga.kept_alive(ledger, claim) as saga:
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,10 +17,14 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from commerce_pipelines.errors import Conflict, PermanentError
+from commerce_pipelines.errors import Conflict, Fenced, PermanentError
 from commerce_pipelines.saga.ledger import Claim, Ledger, StepRow
 from commerce_pipelines.saga.states import SagaStatus, StepState
 from commerce_pipelines.saga.step import JSON, ExternalStep, TransactionalStep
+
+
+# Goes on while the machine sleeps, as the leases in the database do.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 @dataclass(frozen=True)
@@ -58,19 +63,19 @@ class Saga:
         Raises:
             PermanentError: The system said no; the step had no effect.
             TransientError: The effect is in doubt; take the step again or compensate.
-            Fenced: Somebody took the saga over.
+            Fenced: Somebody took the saga over, or could have while this process slept.
         """
         known = self.ledger.step(self.saga_id, step.name, label)
         if known is None:
             made = plan() if callable(plan) else plan
             if isinstance(step, TransactionalStep):
                 return self._commit(step, made, label)
-            known = self._intend(step, made, label)
+            return self._send(step, lambda: self._intend(step, made, label))
         if known.state is StepState.DONE:
             return known.result
         if known.state is not StepState.INTENDED or isinstance(step, TransactionalStep):
             raise Conflict(f"Step {known.idem_key} is {known.state}: {known.error}")
-        return self._send(step, known)
+        return self._send(step, lambda: self._intend_again(step, known))
 
     def _commit(self, step: TransactionalStep, plan: JSON, label: str) -> JSON:
         with self.ledger.own(self.claim) as connection:
@@ -100,7 +105,16 @@ class Saga:
                 settle_seconds=step.settle_seconds,
             )
 
-    def _send(self, step: ExternalStep, row: StepRow) -> JSON:
+    def _intend_again(self, step: ExternalStep, row: StepRow) -> StepRow:
+        with self.ledger.own(self.claim) as connection:
+            self.ledger.send_again(connection, row, step.settle_seconds)
+        return row
+
+    def _send(self, step: ExternalStep, intend: Callable[[], StepRow]) -> JSON:
+        owned_at = time.clock_gettime(_CLOCK)
+        row = intend()
+        if time.clock_gettime(_CLOCK) - owned_at >= self.ledger.lease_seconds:
+            raise Fenced(f"This process slept; saga {self.saga_id} may be somebody else's by now.")
         try:
             result = step.act(row.plan, row.idem_key)
         except PermanentError as error:

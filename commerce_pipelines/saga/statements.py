@@ -11,6 +11,11 @@ from typing import Final
 from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
+STEP_COLUMNS: Final = """
+    saga_step.saga_id, seq, name, label, idem_key, state, plan, result, error, undo_tries,
+    CAST(greatest(extract(epoch FROM settle_at - now()), 0) AS double precision)
+        AS settles_in_seconds"""
+
 # Opens a saga, unless a live one of its kind holds the same aggregate.
 BEGIN: Final = text("""
     INSERT INTO saga (saga_id, kind, lock_key, root_run_id, last_run_id,
@@ -67,10 +72,8 @@ RENEW: Final = text("""
     WHERE saga.saga_id = held.saga_id""")
 
 # The steps of a saga in the order in which they were taken.
-STEPS: Final = text("""
-    SELECT saga_id, seq, name, label, idem_key, state, plan, result, error,
-           undo_tries, coalesce(settle_at <= now(), true) AS settled
-    FROM saga_step WHERE saga_id = :saga_id ORDER BY seq""")
+STEPS: Final = text(f"""
+    SELECT {STEP_COLUMNS} FROM saga_step WHERE saga_id = :saga_id ORDER BY seq""")
 
 # Ends or parks a saga and gives the lease back.
 FINISH: Final = text("""
@@ -100,7 +103,7 @@ ABORTING_OF_RUN: Final = text("""
     ORDER BY saga_id""")
 
 # Writes a step after the ones there are; its key is made from its place.
-INSERT_STEP: Final = text("""
+INSERT_STEP: Final = text(f"""
     WITH next AS (
         SELECT coalesce(max(seq), 0) + 1 AS seq FROM saga_step WHERE saga_id = :saga_id)
     INSERT INTO saga_step (saga_id, seq, name, label, idem_key, transactional, state, plan,
@@ -108,10 +111,14 @@ INSERT_STEP: Final = text("""
     SELECT :saga_id, seq, :name, :label, :saga_id || '-' || seq, :transactional, :state, :plan,
            :result, :epoch, now() + make_interval(secs => CAST(:settle AS double precision))
     FROM next
-    RETURNING saga_id, seq, name, label, idem_key, state, plan, result, error, undo_tries,
-              coalesce(settle_at <= now(), true) AS settled""").bindparams(
+    RETURNING {STEP_COLUMNS}""").bindparams(
     bindparam("plan", type_=JSONB), bindparam("result", type_=JSONB(none_as_null=True))
 )
+
+# Gives a request that is sent once more its whole time to settle.
+SEND_AGAIN: Final = text("""
+    UPDATE saga_step SET settle_at = now() + make_interval(secs => :settle), updated_at = now()
+    WHERE saga_id = :saga_id AND seq = :seq""")
 
 # Moves a step; what is not known with the move stays.
 UPDATE_STEP: Final = text("""
@@ -120,6 +127,7 @@ UPDATE_STEP: Final = text("""
         undo_result = coalesce(:undo_result, undo_result),
         error = coalesce(:error, error),
         undo_tries = undo_tries + :tries,
+        audit_at = now() + make_interval(secs => CAST(:audit AS double precision)),
         updated_at = now()
     WHERE saga_id = :saga_id AND seq = :seq""").bindparams(
     bindparam("result", type_=JSONB(none_as_null=True)),

@@ -7,7 +7,8 @@
 
     step:  intended ──► done ──► undoing ──► undone | superseded
               │          └──► undone | superseded        (transactional steps)
-              └──► refused | absent                      (no effect to undo)
+              ├──► refused                               (no effect to undo)
+              └──► absent ──► undone | superseded | parked  (when it came late: `audit.py`)
            any doubt or failed undo ──► parked ──► intended | undoing | undone | superseded
 
 The database enforces the same moves for every writer (`rules.sql`).

@@ -88,6 +88,7 @@ saga_step = Table(
     Column("undo_tries", Integer, nullable=False, server_default="0"),
     Column("intent_epoch", BigInteger, nullable=False),
     Column("settle_at", DateTime(timezone=True)),
+    Column("audit_at", DateTime(timezone=True)),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=_now),
     CheckConstraint(
         "state IN ('intended', 'done', 'refused', 'absent', 'undoing', 'undone', "
@@ -101,7 +102,10 @@ saga_step = Table(
     CheckConstraint("state <> 'parked' OR error IS NOT NULL", name="saga_step_parked"),
     CheckConstraint("transactional OR settle_at IS NOT NULL", name="saga_step_settles"),
     CheckConstraint("NOT (transactional AND state = 'intended')", name="saga_step_never_doubt"),
+    CheckConstraint("audit_at IS NULL OR state = 'absent'", name="saga_step_audited"),
     Index("saga_step_named", "saga_id", "name", "label", unique=True),
+    Index("saga_step_audit", "audit_at", postgresql_where=text("audit_at IS NOT NULL")),
+    Index("saga_step_open_parked", "saga_id", postgresql_where=text("state = 'parked'")),
 )
 
 saga_event = Table(

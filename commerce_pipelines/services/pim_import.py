@@ -32,7 +32,7 @@ from commerce_pipelines.connectors.sanity_mutations import pack
 from commerce_pipelines.domain.catalog import Product, Rejection, parse_product, products_of
 from commerce_pipelines.domain.feed import FeedItem, Rejected, merge
 from commerce_pipelines.domain.strict_json import loads
-from commerce_pipelines.errors import Busy, Fenced, InvalidInput
+from commerce_pipelines.errors import Busy, Fenced, InvalidInput, told
 from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.saga.saga import Saga
 from commerce_pipelines.saga.step import JSON, Steps
@@ -135,7 +135,7 @@ class PimImport:
             except Fenced:
                 raise
             except Exception as error:
-                saga.abort(f"{type(error).__name__}: {error}", also=_fail_messages(saga_id, error))
+                saga.abort(told(error), also=_fail_messages(saga_id, error))
                 raise
 
     def _read_page(self, saga_id: str) -> Page:
@@ -153,7 +153,7 @@ class PimImport:
             for position, (_, product) in enumerate(group)
             if isinstance(product, Product)
         ]
-        bad = [Rejected(id_, told) for id_, told in parsed if isinstance(told, Rejection)]
+        bad = [Rejected(id_, fault) for id_, fault in parsed if isinstance(fault, Rejection)]
         rows, contradicting = merge(items)
         lengths = {id_: len(payloads) for id_, payloads in lists.items()}
         return Page(rows, [*bad, *contradicting], lengths)

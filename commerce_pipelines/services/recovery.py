@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from commerce_pipelines.connectors.sanity import Sanity
 from commerce_pipelines.errors import Fenced
+from commerce_pipelines.saga.audit import Auditor, first_audit_due
 from commerce_pipelines.saga.compensation import Compensator, Outcome
 from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.services import pim_import
@@ -21,14 +22,26 @@ def compensator(ledger: Ledger, sanity: Sanity) -> Compensator:
     return Compensator(ledger, {pim_import.KIND: pim_import.steps(sanity)})
 
 
-def sweep(undo: Compensator, who: str) -> Counter[Outcome]:
-    """Undoes every saga that is due, page by page; returns how many came to what."""
-    outcomes: Counter[Outcome] = Counter()
+def first_due(ledger: Ledger) -> str | None:
+    """Returns a saga that waits to be undone or audited; None when nothing does."""
+    due = ledger.due(limit=1)
+    return due[0] if due else first_audit_due(ledger.engine)
+
+
+def sweep(undo: Compensator, who: str) -> Counter[str]:
+    """Undoes every saga that is due, page by page, and looks for late effects.
+
+    Returns:
+        How many sagas came to what, and where how many audited steps stand.
+    """
+    outcomes: Counter[str] = Counter()
     seen: set[str] = set()
     while due := [saga_id for saga_id in undo.ledger.due() if saga_id not in seen]:
         for saga_id in due:
             seen.add(saga_id)
             outcomes[_compensate(undo, saga_id, who)] += 1
+    audited = Auditor(undo.ledger, undo.kinds).audit_due(who)
+    outcomes.update({f"audited_{state}": count for state, count in audited.items()})
     return outcomes
 
 

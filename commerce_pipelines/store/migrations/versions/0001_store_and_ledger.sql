@@ -220,6 +220,7 @@ CREATE TABLE saga_step (
   undo_tries INTEGER DEFAULT '0' NOT NULL,
   intent_epoch BIGINT NOT NULL,
   settle_at TIMESTAMP WITH TIME ZONE,
+  audit_at TIMESTAMP WITH TIME ZONE,
   updated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
   PRIMARY KEY (saga_id, seq),
   CONSTRAINT saga_step_state CHECK (state IN ('intended', 'done', 'refused', 'absent', 'undoing', 'undone', 'superseded', 'parked')),
@@ -227,11 +228,16 @@ CREATE TABLE saga_step (
   CONSTRAINT saga_step_parked CHECK (state <> 'parked' OR error IS NOT NULL),
   CONSTRAINT saga_step_settles CHECK (transactional OR settle_at IS NOT NULL),
   CONSTRAINT saga_step_never_doubt CHECK (NOT (transactional AND state = 'intended')),
+  CONSTRAINT saga_step_audited CHECK (audit_at IS NULL OR state = 'absent'),
   FOREIGN KEY(saga_id) REFERENCES saga (saga_id) ON DELETE CASCADE,
   UNIQUE (idem_key)
 );
 
 CREATE UNIQUE INDEX saga_step_named ON saga_step (saga_id, name, label);
+
+CREATE INDEX saga_step_audit ON saga_step (audit_at) WHERE audit_at IS NOT NULL;
+
+CREATE INDEX saga_step_open_parked ON saga_step (saga_id) WHERE state = 'parked';
 
 -- The rules of the ledger, true for every writer, also for a person with psql.
 
@@ -243,7 +249,7 @@ BEGIN
         'done>undoing', 'done>parked',
         'undoing>undone', 'undoing>superseded', 'undoing>parked',
         'parked>intended', 'parked>undoing', 'parked>undone', 'parked>superseded',
-        'absent>undone'])
+        'parked>absent', 'absent>undone', 'absent>superseded', 'absent>parked'])
       OR (NEW.transactional AND OLD.state = 'done' AND NEW.state IN ('undone', 'superseded'))) THEN
       RAISE EXCEPTION 'saga % step %: % cannot become %', NEW.saga_id, NEW.seq, OLD.state, NEW.state
         USING ERRCODE = 'check_violation';
