@@ -17,8 +17,8 @@ from sqlalchemy import Engine, text
 
 from commerce_pipelines.errors import NeedsPerson, TransientError, told
 from commerce_pipelines.saga.ledger import Ledger, StepRow, step_row
-from commerce_pipelines.saga.states import StepState
 from commerce_pipelines.saga.statements import STEP_COLUMNS
+from commerce_pipelines.saga.states import StepState
 from commerce_pipelines.saga.step import JSON, ExternalStep, Steps, Undo
 
 AUDITED_AFTER_SECONDS: Final = (60.0, 15 * 60.0, 24 * 3600.0)

@@ -294,6 +294,6 @@ class Ledger:
             return list(connection.execute(statement, names).scalars())
 
 
-def step_row(row: Mapping[str, Any]) -> StepRow:
+def step_row(row: Mapping[Any, Any]) -> StepRow:
     """Returns a step from the columns that every statement about steps reads."""
     return StepRow(**{**row, "state": StepState(row["state"]), "result": row["result"] or {}})

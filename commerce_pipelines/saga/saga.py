@@ -22,7 +22,6 @@ from commerce_pipelines.saga.ledger import Claim, Ledger, StepRow
 from commerce_pipelines.saga.states import SagaStatus, StepState
 from commerce_pipelines.saga.step import JSON, ExternalStep, TransactionalStep
 
-
 # Goes on while the machine sleeps, as the leases in the database do.
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 

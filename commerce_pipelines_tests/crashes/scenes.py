@@ -1,0 +1,145 @@
+"""What a child process does: a run's ops, a failing run with its hook, a recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import text
+
+from commerce_pipelines.connectors.http import HttpSession
+from commerce_pipelines.connectors.rate_budget import UnlimitedBudget
+from commerce_pipelines.connectors.retry import RetryPolicy
+from commerce_pipelines.connectors.sanity import API_VERSION, Sanity
+from commerce_pipelines.connectors.sanity_mutations import pack
+from commerce_pipelines.errors import CommerceError
+from commerce_pipelines.saga.compensation import Compensator
+from commerce_pipelines.saga.ledger import Ledger
+from commerce_pipelines.services import pim_import, recovery
+from commerce_pipelines.services.pim_import import OpenPage, PimImport
+from commerce_pipelines.store.engine import connect
+from commerce_pipelines_tests.crashes import controls, orders
+from commerce_pipelines_tests.crashes.points import Points, Stop
+from commerce_pipelines_tests.crashes.traced import TracedHttp, trace_statements
+
+# Longer than any case: whoever is to be taken over has its lease ended in the database.
+LEASE_SECONDS = 20.0
+DOCUMENTS_IN_A_TRANSACTION = 2
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What a child is sent to do.
+
+    Attributes:
+        scene: One of `SCENES`.
+        run_id: Under which run.
+        postgres_url: The store.
+        sanity: Sanity's address.
+        orders_url: The order system.
+        notes: File for the names of the points.
+        stop: Where it dies or freezes.
+        control: A mechanism that is switched off in it.
+        settings: What its database sessions set.
+    """
+
+    scene: str
+    run_id: str
+    postgres_url: str
+    sanity: dict[str, str]
+    orders_url: str
+    notes: Path
+    stop: Stop | None = None
+    control: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class World:
+    """What the scenes work on."""
+
+    ledger: Ledger
+    sanity: Sanity
+    orders: HttpSession
+    run_id: str
+
+    @property
+    def compensator(self) -> Compensator:
+        """What undoes the sagas of both kinds."""
+        kinds = {
+            **recovery.compensator(self.ledger, self.sanity).kinds,
+            orders.KIND: orders.steps(self.orders),
+        }
+        return Compensator(self.ledger, kinds)
+
+
+def run(errand: Errand) -> None:
+    """Does an errand; the body of a child process."""
+    if errand.control is not None:
+        controls.switch_off(errand.control)
+    # A few products, and yet more than one transaction.
+    vars(pim_import)["pack"] = partial(pack, max_count=DOCUMENTS_IN_A_TRANSACTION)
+    points = Points(errand.notes, errand.stop)
+    engine = connect(errand.postgres_url, pool_size=2, application="crash")
+    trace_statements(engine, points, errand.settings)
+    impatient = RetryPolicy(budget_seconds=0.0)
+    http = TracedHttp(
+        f"{errand.sanity['url']}/{API_VERSION}",
+        secret_headers={"Authorization": f"Bearer {errand.sanity['token']}"},
+        retry=impatient,
+    )
+    order_http = TracedHttp(errand.orders_url, retry=impatient)
+    http.points = order_http.points = points
+    sanity = Sanity(http, errand.sanity["dataset"], UnlimitedBudget())
+    SCENES[errand.scene](World(Ledger(engine, LEASE_SECONDS), sanity, order_http, errand.run_id))
+
+
+def import_page(world: World) -> None:
+    """Does what the ops of one import do, and its hook when they fail; goes on where it was."""
+    flow = PimImport(world.ledger, world.sanity, world.run_id)
+    with suppress(CommerceError):
+        opened = _opened_before(world) or flow.open_page()
+        if opened is not None:
+            flow.store_page(opened)
+            flow.publish_page(opened.saga_id)
+        return
+    recovery.compensate_run(world.compensator, world.run_id)
+
+
+def export_order(world: World) -> None:
+    """Exports an order."""
+    with suppress(CommerceError):
+        orders.export(world.ledger, world.orders, world.run_id, fails=False)
+        return
+    recovery.compensate_run(world.compensator, world.run_id)
+
+
+def fail_order(world: World) -> None:
+    """Exports an order, fails after the last step and undoes it, as the hook does."""
+    with suppress(CommerceError):
+        orders.export(world.ledger, world.orders, world.run_id, fails=True)
+    recovery.compensate_run(world.compensator, world.run_id)
+
+
+def sweep(world: World) -> None:
+    """Sweeps once."""
+    recovery.sweep(world.compensator, world.run_id)
+
+
+SCENES = {each.__name__: each for each in (import_page, export_order, fail_order, sweep)}
+
+
+def _opened_before(world: World) -> OpenPage | None:
+    """Returns the page that an earlier process of this run has opened."""
+    with world.ledger.engine.connect() as connection:
+        rows = connection.execute(
+            text("""
+                SELECT saga.saga_id, array_agg(message.id ORDER BY message.id) AS ids
+                FROM saga JOIN message ON message.saga_id = saga.saga_id
+                WHERE saga.last_run_id = :run_id AND saga.status = 'running' GROUP BY 1"""),
+            {"run_id": world.run_id},
+        ).all()
+    return OpenPage(rows[0].saga_id, rows[0].ids) if rows else None

@@ -1,0 +1,43 @@
+"""A process that freezes, is taken over, and wakes up: it changes nothing any more."""
+
+from __future__ import annotations
+
+import pytest
+
+from commerce_pipelines_tests.crashes.cases import Field, Scene, distinct, freeze
+from commerce_pipelines_tests.crashes.ground import Ground
+from commerce_pipelines_tests.crashes.traced_scenes import SCENES
+
+pytestmark = [pytest.mark.crashes, pytest.mark.timeout(1800)]
+
+# The project gives a frozen owner 15 seconds in a transaction; here it is one.
+SHORT_LIMITS = {"idle_in_transaction_session_timeout": "1s"}
+
+
+@pytest.fixture(params=SCENES, scope="module")
+def scene(request: pytest.FixtureRequest, field: Field) -> Scene:
+    """A traced scene."""
+    name, setup = SCENES[request.param]
+    return field.trace(name, setup)
+
+
+def test_a_process_frozen_around_a_request_changes_nothing_when_it_wakes_up(
+    field: Field, scene: Scene
+) -> None:
+    def case(ground: Ground, point: int) -> list[str]:
+        return freeze(ground, scene, point)
+
+    assert field.each(distinct(scene), case) == []
+    print(f"\n{len(distinct(scene))} freezes of {scene.name}")
+
+
+@pytest.mark.whole
+def test_a_process_frozen_anywhere_changes_nothing_when_it_wakes_up(
+    field: Field, scene: Scene
+) -> None:
+    def case(ground: Ground, point: int) -> list[str]:
+        return freeze(ground, scene, point, settings=SHORT_LIMITS)
+
+    points = range(1, len(scene.points) + 1)
+    assert field.each(points, case) == []
+    print(f"\n{len(points)} freezes of {scene.name}")

@@ -1,0 +1,42 @@
+"""A kill at every point of a saga: it is rolled back, or goes on, and nothing is half-done."""
+
+from __future__ import annotations
+
+import pytest
+
+from commerce_pipelines_tests.crashes.cases import (
+    Field,
+    Scene,
+    delivered_in_the_end,
+    kill,
+    retried,
+    rolled_back,
+)
+from commerce_pipelines_tests.crashes.ground import Ground
+from commerce_pipelines_tests.crashes.traced_scenes import SCENES
+
+pytestmark = [pytest.mark.crashes, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(params=SCENES, scope="module")
+def scene(request: pytest.FixtureRequest, field: Field) -> Scene:
+    """A traced scene."""
+    name, setup = SCENES[request.param]
+    return field.trace(name, setup)
+
+
+def test_a_kill_at_any_point_is_rolled_back(field: Field, scene: Scene) -> None:
+    def case(ground: Ground, point: int) -> list[str]:
+        found = kill(ground, scene, point) or rolled_back(ground, scene)
+        return found or delivered_in_the_end(ground, scene)
+
+    assert field.each(range(1, len(scene.points) + 1), case) == []
+    print(f"\n{len(scene.points)} kills of {scene.name}, rolled back")
+
+
+def test_after_a_kill_at_any_point_the_same_run_goes_on(field: Field, scene: Scene) -> None:
+    def case(ground: Ground, point: int) -> list[str]:
+        return kill(ground, scene, point) or retried(ground, scene)
+
+    assert field.each(range(1, len(scene.points) + 1), case) == []
+    print(f"\n{len(scene.points)} kills of {scene.name}, retried")
