@@ -1,7 +1,9 @@
 """Connections to the store.
 
 Every session has limits: a frozen owner inside a transaction would otherwise
-hold its saga's row for ever, and no compensator could take over.
+hold its saga's row for ever, and no compensator could take over. And its commits
+are on disk before they count, whatever the server's default: one that a crash
+forgets would leave an effect without its intent.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ DAGSTER_SCHEMA = "dagster"
 
 _LIMITS = (
     "-c idle_in_transaction_session_timeout=15s -c lock_timeout=5s "
-    "-c statement_timeout=60s -c timezone=UTC"
+    "-c statement_timeout=60s -c synchronous_commit=on -c timezone=UTC"
 )
 _KEEPALIVES = {
     "keepalives": "1",

@@ -209,6 +209,11 @@ class Child:
             raise AssertionError(f"a child hangs after {self.points()[-3:]}")
         return self._process.exitcode
 
+    def kill(self) -> None:
+        """Kills it wherever it is."""
+        self._process.kill()
+        self._process.join()
+
     def freeze(self) -> bool:
         """Waits until it has frozen; False if it ended before."""
         while self._process.exitcode is None:
