@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from commerce_pipelines.flows import pim_import, recovery
+from commerce_pipelines.flows import health, pim_import, recovery, retention
 from commerce_pipelines.flows.resources import SanityResource, StoreResource
 
 
@@ -19,13 +19,16 @@ def build_defs(*, resource_overrides: Mapping[str, Any] | None = None) -> dg.Def
     """
     return dg.Definitions(
         assets=[pim_import.feed, pim_import.assets],
-        jobs=[pim_import.job, recovery.job],
-        sensors=[pim_import.messages_sensor, recovery.sensor],
+        asset_checks=health.asset_checks,
+        jobs=[pim_import.job, recovery.job, retention.job],
+        schedules=[retention.schedule],
+        sensors=[pim_import.messages_sensor, recovery.sensor, health.sensor],
         resources={
             "store": StoreResource(),
             "sanity": SanityResource(),
             **(resource_overrides or {}),
         },
+        executor=dg.in_process_executor,
     )
 
 

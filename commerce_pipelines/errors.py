@@ -97,6 +97,6 @@ class Fenced(CommerceError):
     """Another process took this saga over; this one must stop writing."""
 
 
-def told(error: Exception) -> str:
+def told(error: BaseException) -> str:
     """Returns what a person reads of an error: its kind and its message."""
     return f"{type(error).__name__}: {error}"

@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     sanity_patience_seconds: float = Field(
         30.0, ge=0, description="How long an import repeats a request that Sanity does not answer."
     )
+    brands_url: str | None = Field(None, description="Base address of the brand system.")
+    brands_api_key: SecretStr | None = Field(None, description="API key of the brand system.")
     pim_webhook_secret: SecretStr | None = Field(
         None,
         description="Secret of the PIM's webhooks, `whsec_…`; several separated by spaces while "
@@ -80,6 +82,27 @@ class Settings(BaseSettings):
         None, description="Secret that a request to the run server must carry; `up` makes one."
     )
     sandbox_port: int = Field(9100, description="Port of the sandbox; the next free one if taken.")
+    messages_most_waiting: int = Field(
+        1_000_000,
+        gt=0,
+        description="While so many messages wait, new deliveries are answered with 503.",
+    )
+    bodies_kept_days: int = Field(
+        30, gt=0, description="How long a message's body is kept after it is done."
+    )
+    messages_kept_days: int = Field(
+        90,
+        gt=0,
+        description="How long a message is kept after it is done, and a repeated delivery known.",
+    )
+    steps_kept_days: int = Field(
+        30,
+        gt=0,
+        description="How long the plans, results and before-images of a finished saga are kept.",
+    )
+    sagas_kept_days: int = Field(
+        365, gt=0, description="How long a finished saga is kept, with its events."
+    )
     saga_lease_seconds: float = Field(
         30.0, gt=0, description="A saga whose owner is silent for this long is taken over."
     )

@@ -28,6 +28,7 @@ from commerce_pipelines.sandbox.server import RunningSandbox, SandboxOptions
 from commerce_pipelines.settings import Settings
 from commerce_pipelines.store.engine import connect
 from commerce_pipelines.store.schema import migrate
+from commerce_pipelines_tests.case_counts import counted
 from commerce_pipelines_tests.databases import MIGRATED, Databases
 
 _OF_THIS_PROJECT = ("COMMERCE_", "DAGSTER_", "ENDPOINT_", "PG", "PIM_", "POSTGRES_", "SANITY_")
@@ -65,6 +66,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     """Hands the server's address to a worker."""
     node.workerinput["server_url"] = node.config.stash[_server_url]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Shows how many cases there were where a test does many."""
+    reports = [each for kind in terminalreporter.stats.values() for each in kind]
+    counts = counted(reports)
+    if counts:
+        terminalreporter.section(f"{sum(count for count, _ in counts)} cases")
+        for count, what in counts:
+            terminalreporter.write_line(f"{count:6} {what}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

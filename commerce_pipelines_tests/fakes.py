@@ -115,6 +115,12 @@ class ScriptedServer:
             def do_POST(self) -> None:
                 self._answer()
 
+            def do_PATCH(self) -> None:
+                self._answer()
+
+            def do_DELETE(self) -> None:
+                self._answer()
+
             def _answer(self) -> None:
                 if fake.before_read is not None:
                     fake.before_read(self)

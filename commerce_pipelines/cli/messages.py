@@ -31,7 +31,6 @@ class MessageState(StrEnum):
     CLAIMED = "claimed"
     DONE = "done"
     DEAD = "dead"
-    SUPERSEDED = "superseded"
 
 
 class FinishedState(StrEnum):
@@ -44,6 +43,9 @@ class FinishedState(StrEnum):
 MessageId = Annotated[int, typer.Argument(metavar="ID", show_default=False)]
 Since = Annotated[
     str | None, typer.Option(metavar="TIME", help="Received since: 2h, 3d, 2026-01-31T08:00Z.")
+]
+Until = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Received before: 1h, 2026-01-31T09:00Z.")
 ]
 
 
@@ -125,30 +127,32 @@ def replay(
     message_ids: Annotated[
         list[int] | None, typer.Argument(metavar="[ID]...", show_default=False)
     ] = None,
-    source: Annotated[str | None, typer.Option(help="All from this sender; with --since.")] = None,
+    source: Annotated[str | None, typer.Option(help="All from this sender.")] = None,
     since: Since = None,
+    until: Until = None,
     state: Annotated[
-        FinishedState, typer.Option(help="With --source: those in this state.")
+        FinishedState, typer.Option(help="Without ids: those in this state.")
     ] = FinishedState.DEAD,
     who: Who = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have finished messages worked on again: some by id, or a sender's since a time.
+    """Have finished messages worked on again: some by id, or by sender and time.
 
     An old message never overwrites what a newer one has brought since.
 
     Example: commerce-pipelines messages replay --source pim --since 2h --reason "Sanity was down"
     """
+    from commerce_pipelines.store.message_operations import Selection
+
     decision = given_decision(who, reason)
-    after = moment(since)
-    if bool(message_ids) == bool(source) or bool(source) != bool(after):
-        raise InvalidInput("Say which messages: either ids, or --source together with --since.")
+    selection = Selection(state, source, moment(since), moment(until))
+    if bool(message_ids) == bool(source or since or until):
+        raise InvalidInput("Say which messages: either ids, or --source, --since, --until.")
     with open_desk(home) as desk:
-        if source and after:
-            message_ids = desk.replayable_ids(source, after, state)
-        desk.replay(message_ids or [], decision.who, decision.reason)
+        message_ids = message_ids or desk.replayable_ids(selection)
+        desk.replay(message_ids, decision.who, decision.reason)
     if as_json:
         print_json({"replayed": message_ids})
     else:
-        print_text(f"{len(message_ids or [])} messages wait to be worked on again.")
+        print_text(f"{len(message_ids)} messages wait to be worked on again.")

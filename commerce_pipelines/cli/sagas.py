@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,9 +15,10 @@ from commerce_pipelines.cli.options import (
     Who,
     given_decision,
 )
-from commerce_pipelines.cli.output import print_json, print_table, print_text
-from commerce_pipelines.cli.saga_report import print_saga
+from commerce_pipelines.cli.output import print_json, print_text, shown_moment
+from commerce_pipelines.cli.saga_report import print_saga, request_body
 from commerce_pipelines.cli.session import open_desk
+from commerce_pipelines.errors import NotFound
 
 app = typer.Typer(no_args_is_help=True, help="Look at sagas; decide about parked ones.")
 
@@ -55,23 +56,44 @@ def list_(
     if as_json:
         print_json(found)
         return
-    names = ["saga_id", "status", "created_at", "taken", "parked", "reason"]
-    columns = ["saga", "state", "since", "steps", "parked steps", "reason"]
-    print_table("Sagas", columns, [[one[name] for name in names] for one in found])
+    for one in found:
+        since = shown_moment(one["created_at"])
+        print_text(f"{one['saga_id']}  {one['status']:<11}  {since}")
+        if one["reason"]:
+            print_text(f"    {one['reason']}")
+    if not found:
+        print_text("Sagas: none")
 
 
 @app.command()
-def show(saga_id: SagaId, home: Home = None, as_json: AsJson = False) -> None:
+def show(
+    saga_id: SagaId,
+    request: Annotated[
+        str | None,
+        typer.Option("--request", metavar="R", help="Print only what this request sends."),
+    ] = None,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
     """Show all that is known of a saga: what it wrote, what is there now, what would finish it.
 
     Example: commerce-pipelines sagas show pim_import-0123abcd
     """
     with open_desk(home, with_sanity=True) as desk:
         found = desk.describe_saga(saga_id)
-    if as_json:
+    if request:
+        print_text(_body_of(found, request))
+    elif as_json:
         print_json(found)
     else:
         print_saga(found)
+
+
+def _body_of(saga: dict[str, Any], request_id: str) -> str:
+    requests = {one["id"]: one for step in saga["steps"] for one in step["requests"]}
+    if request_id not in requests:
+        raise NotFound(f"Nothing is left to send as {request_id}; show the saga again.")
+    return request_body(requests[request_id])
 
 
 @app.command()

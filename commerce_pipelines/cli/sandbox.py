@@ -27,12 +27,13 @@ def sandbox(
     rate_limit: Annotated[
         bool,
         typer.Option(
-            "--rate-limit/--no-rate-limit", help="Sanity's 25 mutation requests a second."
+            "--rate-limit/--no-rate-limit",
+            help="Sanity's 25 mutation requests a second, the brand system's 10 requests.",
         ),
     ] = True,
     seed: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="JSON file with other products."),
+        typer.Option(exists=True, dir_okay=False, help="JSON file with other products and brands."),
     ] = None,
     home: Home = None,
     as_json: Annotated[
@@ -41,12 +42,12 @@ def sandbox(
 ) -> None:
     """Start the imitations of the outside systems; Ctrl-C ends them.
 
-    With --home they keep their documents and tokens, else they forget everything.
+    With --home they keep their documents, brands and tokens, else they forget everything.
 
     Example: commerce-pipelines sandbox --port 0 --json
     """
     from commerce_pipelines.sandbox.app import SANITY_PROJECT_ID
-    from commerce_pipelines.sandbox.server import SandboxOptions, serve
+    from commerce_pipelines.sandbox.server import HOST, SandboxOptions, serve
     from commerce_pipelines.settings import Settings
 
     settings = Settings.load(home)
@@ -56,6 +57,8 @@ def sandbox(
         kept |= _known("sanity_token", settings.sanity_secret_token)
         kept |= _known("webhook_secret", settings.pim_webhook_secret)
     wanted = settings.sandbox_port if port is None else port
+    if settings.brands_url == f"http://{HOST}:{wanted}/brands":
+        kept |= _known("brands_api_key", settings.brands_api_key)
     options = SandboxOptions(port=wanted, rate_limit=rate_limit, seed=seed, **kept)
     serve(options, _print_line if as_json else _print_addresses)
 

@@ -28,8 +28,7 @@ from commerce_pipelines.runtime.readiness import answers_http, answers_port
 from commerce_pipelines.settings import STACK_FILE, Settings
 
 LOOPBACK = "127.0.0.1"
-CODE_SERVER_PORT = 4266
-RUN_SERVER_PORT = 4276
+INTERNAL_PORTS = range(20_000, 30_000)
 LOCATION = "commerce_pipelines"
 SECRETS_FILE = "secrets.json"
 
@@ -106,7 +105,7 @@ def _start(stack: Stack, home: Path, settings: Settings, overrides: dict[str, st
     }
     _write_private(home / STACK_FILE, {name.lower(): value for name, value in known.items()})
     known |= {
-        "RUN_SERVER_PORT": str(free_port(RUN_SERVER_PORT)),
+        "RUN_SERVER_PORT": str(_internal_port()),
         "RUN_SERVER_SECRET": secrets.token_urlsafe(32),
         "DAGSTER_HOME": str(home / "dagster"),
         "DAGSTER_POSTGRES_URL": dagster_url(postgres),
@@ -152,9 +151,11 @@ def _start_sandbox(
         "ENDPOINT_UNSIGNED_LOOPBACK": "true",
     }
     base = f"http://{LOOPBACK}:{port}"
+    if settings.brands_url is None:
+        known |= {"BRANDS_URL": f"{base}/brands", "BRANDS_API_KEY": kept["brands_api_key"]}
     command = [*_PYTHON, "commerce_pipelines", "sandbox", "--port", str(port), "--home", str(home)]
     stack.start([Service("sandbox", command, dict(known), partial(answers_http, f"{base}/faults"))])
-    return {
+    addresses = {
         "sanity": {
             "url": known["SANITY_URL"],
             "project_id": known["SANITY_PROJECT_ID"],
@@ -164,12 +165,15 @@ def _start_sandbox(
         "pim": {"url": f"{base}/pim", "webhook_secret": known["PIM_WEBHOOK_SECRET"]},
         "faults": {"url": f"{base}/faults"},
     }
+    if "BRANDS_URL" in known:
+        addresses["brands"] = {"url": known["BRANDS_URL"], "api_key": known["BRANDS_API_KEY"]}
+    return addresses
 
 
 def _start_dagster_and_endpoint(
     stack: Stack, home: Path, known: dict[str, str], webserver: int, endpoint: int
 ) -> None:
-    code = free_port(CODE_SERVER_PORT)
+    code = _internal_port()
     workspace = str(_write_dagster_home(home, code))
     module = ["-m", "commerce_pipelines.definitions", "--location-name", LOCATION]
     grpc = [*_PYTHON, "dagster", "api", "grpc", "--host", LOOPBACK, "--port", str(code), *module]
@@ -203,6 +207,11 @@ def _start_dagster_and_endpoint(
     stack.start([Service("daemon", daemon, known)])
 
 
+def _internal_port() -> int:
+    """Returns a free port that a stack which starts at the same moment will hardly choose."""
+    return free_port(secrets.choice(INTERNAL_PORTS))
+
+
 def _write_dagster_home(home: Path, code_server_port: int) -> Path:
     directory = home / "dagster"
     directory.mkdir(exist_ok=True)
@@ -218,12 +227,13 @@ def _write_dagster_home(home: Path, code_server_port: int) -> Path:
 def _kept_secrets(home: Path) -> dict[str, str]:
     """Returns the sandbox's tokens, the same ones each time this home is started."""
     path = home / SECRETS_FILE
-    if path.exists():
-        return dict(json.loads(path.read_text()))
     kept = {
         "sanity_token": "sk" + secrets.token_urlsafe(32),
+        "brands_api_key": "bk_" + secrets.token_urlsafe(32),
         "pim_webhook_secret": "whsec_" + b64encode(secrets.token_bytes(24)).decode(),
     }
+    if path.exists():
+        kept |= json.loads(path.read_text())
     _write_private(path, kept)
     return kept
 

@@ -1,4 +1,4 @@
-"""`status`: what is going on, what is late, what waits for a person."""
+"""`status`: what waits for a person, what is going on, what is late."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from commerce_pipelines.cli.session import open_desk
 
 
 def status(home: Home = None, as_json: AsJson = False) -> None:
-    """Show sagas and messages by state, the oldest message, and what waits for a person.
+    """Show what waits for a person, sagas and messages by state, and the oldest message.
 
     Example: commerce-pipelines status --json
     """
@@ -23,18 +23,26 @@ def status(home: Home = None, as_json: AsJson = False) -> None:
 
 
 def _print(found: dict[str, Any]) -> None:
+    concerns = [*found["parked"], *found["dead"], *found["backlog"]]
+    waiting = found["parked_count"] + found["dead_count"]
+    if waiting:
+        print_text(f"{waiting} {'thing waits' if waiting == 1 else 'things wait'} for a person.")
+    elif not concerns:
+        print_text("Nothing waits for a person.")
+    for concern in concerns:
+        print_text(f"\n{concern['text']}")
+    _print_more("parked steps", found["parked_count"] - len(found["parked"]), "sagas list")
+    _print_more("dead messages", found["dead_count"] - len(found["dead"]), "messages list")
+    print_text()
     print_table("Sagas", ["state", "count"], found["sagas"].items())
     print_text()
     print_table("Messages", ["state", "count"], found["messages"].items())
     oldest = found["oldest_unfinished_message_seconds"]
     if oldest is not None:
         print_text(f"The oldest unfinished message is {shown_seconds(oldest)} old.")
-    if found["parked"]:
-        print_text()
-        rows = [(saga["saga_id"], saga["reason"]) for saga in found["parked"]]
-        print_table("Parked: a person must decide, see `sagas show ID`", ["saga", "reason"], rows)
-    if found["dead"]:
-        print_text()
-        title = "Dead: not tried any more, see `messages show ID`"
-        dead = [(one["id"], one["source"], one["last_error"]) for one in found["dead"]]
-        print_table(title, ["id", "source", "error"], dead)
+
+
+def _print_more(what: str, count: int, command: str) -> None:
+    if count > 0:
+        state = what.split(maxsplit=1)[0]
+        print_text(f"\n… and {count} more {what}: commerce-pipelines {command} --state {state}")

@@ -47,6 +47,7 @@ MEANING: dict[int, type[CommerceError]] = {
     404: NotFound,
     408: Unknown,
     409: Conflict,
+    412: Conflict,
     425: Unavailable,
     429: Unavailable,
 }
@@ -149,6 +150,7 @@ class HttpSession:
         path: str,
         *,
         params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         reads: bool = False,
         repeatable: bool = False,
@@ -161,6 +163,7 @@ class HttpSession:
             method: HTTP method.
             path: Path below the base address.
             params: Query.
+            headers: Headers of this request, beside those of the session.
             body: JSON, serialised.
             reads: Whether it changes nothing there, as every GET; it is never Unknown.
             repeatable: Whether sending it twice has one effect.
@@ -169,15 +172,17 @@ class HttpSession:
 
         Raises:
             Unknown: An attempt may have had its effect.
+            ConfigurationError: A header cannot be sent.
             CommerceError: None had; what `judge` returns, or Unavailable.
         """
         harmless = reads or method in SAFE_METHODS
+        own_headers = checked_headers(headers or {})
 
         def attempt() -> Answer:
             if before_attempt is not None:
                 before_attempt()
             try:
-                return self._attempt(method, path, params, body, judge)
+                return self._attempt(method, path, params, body, judge, headers=own_headers)
             except Unknown as error:
                 if harmless:
                     raise Unavailable(
@@ -194,9 +199,11 @@ class HttpSession:
         params: Mapping[str, str] | None,
         body: bytes | None,
         judge: Judge,
+        *,
+        headers: Mapping[str, str],
     ) -> Answer:
         try:
-            answer = self._exchange(method, path, params, body)
+            answer = self._exchange(method, path, params, body, headers)
             error = judge(answer)
         except (requests.RequestException, HTTPError) as failure:
             error = error_for_failure(_request_line(method, path), failure)
@@ -206,16 +213,22 @@ class HttpSession:
         return answer
 
     def _exchange(
-        self, method: str, path: str, params: Mapping[str, str] | None, body: bytes | None
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, str] | None,
+        body: bytes | None,
+        headers: Mapping[str, str],
     ) -> Answer:
         # A stream, because a whole body would have to go out within the connect timeout.
         stream = None if body is None else io.BytesIO(body)
+        content_type = {} if body is None else {"Content-Type": "application/json"}
         with self._session.request(
             method,
             self._base_url + path,
             params=params,
             data=stream,
-            headers={} if body is None else {"Content-Type": "application/json"},
+            headers={**content_type, **headers},
             timeout=self._timeouts,
             allow_redirects=False,
             stream=True,

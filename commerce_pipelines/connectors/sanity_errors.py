@@ -29,6 +29,7 @@ ALREADY_EXISTS = "documentAlreadyExistsError"
 REVISION_DIFFERS = "documentRevisionIDDoesNotMatchError"
 NOT_FOUND = "documentNotFoundError"
 STILL_REFERENCED = "documentHasExistingReferencesError"
+REFERENCE_MISSING = "documentReferenceDoesNotExistError"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,14 @@ class RefusedMutation:
         document_id: The document; None if Sanity does not say.
         type: Sanity's name for the error.
         description: Sanity's sentence.
+        referenced_by: Documents that refer to it, where that is why.
     """
 
     index: int | None
     document_id: str | None
     type: str
     description: str
+    referenced_by: tuple[str, ...] = ()
 
 
 class DocumentsConflict(Conflict):
@@ -109,4 +112,9 @@ def _items(answer: Answer) -> Iterator[RefusedMutation]:
                 document_id=error.get("id"),
                 type=str(error.get("type", "")),
                 description=str(error.get("description", "")),
+                referenced_by=_texts(error.get("referencingIDs")),
             )
+
+
+def _texts(listed: object) -> tuple[str, ...]:
+    return tuple(map(str, listed)) if isinstance(listed, list) else ()

@@ -55,7 +55,7 @@ class Message(_Shape):
     id: int
     source: str
     topic: str
-    state: str = Field(description="`new`, `claimed`, `done`, `dead` or `superseded`.")
+    state: str = Field(description="`new`, `claimed`, `done` or `dead`.")
     tries: int
     received_at: datetime
     finished_at: datetime | None

@@ -116,7 +116,12 @@ async def import_products(request: Request, resources: Opened) -> Response:
         if delivery:
             delivery.verify()
         seconds = STORE_SECONDS + body.size_bytes / SLOWEST_BYTES_A_SECOND
-        stored = await resources.transact(lambda connection: _store(connection, key, body), seconds)
+
+        def store(connection: Connection) -> Stored | None:
+            resources.door.admit(connection, SOURCE, key)
+            return _store(connection, key, body)
+
+        stored = await resources.transact(store, seconds)
     if stored is None:
         return Response(b"[]", 201, media_type="application/json")
     if stored.differs:

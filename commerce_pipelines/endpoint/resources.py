@@ -1,6 +1,6 @@
 """What the routes work with: opened and closed with the application.
 
-Belongs here: the store within a time limit, waiting, launching. Does not belong
+Belongs here: the store within a time limit, waiting, launching, backpressure. Does not belong
 here: anything of a single request.
 """
 
@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine
 from commerce_pipelines.connectors.dagster_webserver import DagsterWebserver
 from commerce_pipelines.connectors.retry import RetryPolicy
 from commerce_pipelines.endpoint.callers import Callers
+from commerce_pipelines.endpoint.door import Door, embedded_disk, why_closed
 from commerce_pipelines.endpoint.waiting import Waiting
 from commerce_pipelines.errors import Unavailable
 from commerce_pipelines.services.launching import Launcher
@@ -29,6 +30,8 @@ from commerce_pipelines.store.message_reads import finished_among
 
 # Less than the two seconds within which a sender is told that the store is away.
 STORE_SECONDS = 1.5
+# No request waits for it.
+LOOK_SECONDS = 10.0
 CONNECTIONS = 10
 
 T = TypeVar("T")
@@ -45,6 +48,7 @@ class Resources:
     engine: Engine
     callers: Callers
     waiting: Waiting
+    door: Door
     launcher: Launcher
     dagster_url: str | None
 
@@ -86,16 +90,21 @@ async def opened(settings: Settings, callers: Callers) -> AsyncIterator[Resource
             engine, lambda connection: finished_among(connection, message_ids), STORE_SECONDS
         )
 
+    async def closed_because() -> str | None:
+        most, disk = settings.messages_most_waiting, embedded_disk(settings)
+        return await in_store(engine, lambda store: why_closed(store, most, disk), LOOK_SECONDS)
+
     launcher = Launcher(engine, webserver)
-    waiting = Waiting(finished)
-    looking = asyncio.create_task(waiting.look())
+    waiting, door = Waiting(finished), Door(closed_because)
+    tasks = [asyncio.create_task(waiting.look()), asyncio.create_task(door.watch())]
     launcher.start()
     try:
-        yield Resources(engine, callers, waiting, launcher, settings.dagster_url)
+        yield Resources(engine, callers, waiting, door, launcher, settings.dagster_url)
     finally:
-        looking.cancel()
-        with suppress(asyncio.CancelledError):
-            await looking
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         launcher.stop()
         if webserver is not None:
             webserver.close()

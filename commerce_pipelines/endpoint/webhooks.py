@@ -66,6 +66,7 @@ async def take_webhook(
         raw = body.whole()
 
     def store(connection: Connection) -> Receipt:
+        resources.door.admit(connection, source, delivery.id)
         return receive(connection, source, delivery.id, TOPICS[source], [intake.whole(raw)])
 
     receipt = await resources.transact(store)

@@ -1,4 +1,7 @@
-"""How our errors show in Dagster: one sentence that says what happened and what to do."""
+"""How our errors show in Dagster, and which of them it tries again.
+
+A failure's description is one sentence that says what happened and what to do.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,12 @@ from contextlib import contextmanager
 import dagster as dg
 
 from commerce_pipelines.errors import CommerceError, TransientError
+
+
+def is_tried_again(context: dg.OpExecutionContext) -> bool:
+    """Tells whether the job tries the op once more after an error that may pass."""
+    policy = context.job_def.get_retry_policy_for_handle(context.op_handle)
+    return policy is not None and context.retry_number < policy.max_retries
 
 
 @contextmanager

@@ -1,9 +1,15 @@
 """The failure hook: it undoes a failed run's sagas at once.
 
-It is the quick path, not the promise. A hook does not run when the step or the
-run worker is killed, when the run is terminated or out of time, or when a
-resource fails to start; and a hook that raises is forgotten. All of these are
-found by the sweep over the ledger (`recovery.py`).
+It is the quick path, not the promise. Dagster runs it in the op's process, after
+the op's last try, so it misses:
+
+- a SIGKILL of the op's process or of the run's worker, and the loss of the machine;
+- a run that is terminated, safely or by force, or that is out of time: the op
+  gives its saga up when it is interrupted, and undoes nothing itself;
+- a resource that fails to start;
+- its own end: a kill in the middle of it, or an error, which Dagster forgets.
+
+All of these are found by the sweep over the ledger (`recovery.py`).
 """
 
 from __future__ import annotations

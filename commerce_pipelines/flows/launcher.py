@@ -42,14 +42,17 @@ class WarmRunLauncher(dg.DefaultRunLauncher):
         """Interrupts the run's worker, which then ends the run as canceled.
 
         Returns:
-            Whether there was a worker to interrupt.
+            Whether the run ends; where its worker is gone, it has.
         """
         run = self._instance.get_run_by_id(run_id)
         worker = worker_of(run) if run else None
         if run is None or run.is_finished or worker is None:
             return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]
         self._instance.report_run_canceling(run)
-        return worker.interrupt()
+        if not worker.interrupt():
+            # Nobody else would: Dagster waits for the worker until its own patience ends.
+            self._instance.report_run_canceled(run, f"Process {worker.pid} was gone.")
+        return True
 
     @property
     def supports_check_run_worker_health(self) -> bool:

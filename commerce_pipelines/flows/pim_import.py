@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from commerce_pipelines.flows.failures import shown_as_failures
+from commerce_pipelines.flows.failures import is_tried_again, shown_as_failures
 from commerce_pipelines.flows.hooks import compensate_at_once
 from commerce_pipelines.flows.resources import SanityResource, StoreResource
 from commerce_pipelines.flows.tables import (
@@ -99,7 +99,7 @@ def write_documents(
     flow = PimImport(store.ledger, sanity.open(), context.run_id)
     started = time.monotonic()
     with shown_as_failures():
-        counts = flow.publish_page(stored["saga_id"])
+        counts = flow.publish_page(stored["saga_id"], is_tried_again=is_tried_again(context))
     return {"seconds": time.monotonic() - started, **counts}
 
 
@@ -200,7 +200,7 @@ assets = dg.AssetsDefinition.from_graph(
 
 job = dg.define_asset_job(
     KIND,
-    selection=dg.AssetSelection.assets(PRODUCTS, DOCUMENTS),
+    selection=dg.AssetSelection.assets(PRODUCTS, DOCUMENTS).without_checks(),
     description=__doc__,
     executor_def=dg.in_process_executor,
     tags={"flow": KIND, "owner": "team:commerce", "dagster/max_runtime": LONGEST_RUN_SECONDS},

@@ -26,8 +26,10 @@ def undo_unfinished_sagas(
     """Undoes every saga that is due: given up, or its owner silent for longer than its lease."""
     with shown_as_failures():
         outcomes = sweep(compensator(store.ledger, sanity.open()), context.run_id)
-    context.log.info("swept: %s", dict(outcomes) or "nothing")
-    context.add_output_metadata(dict(outcomes))
+    # Dagster keeps plain strings only, no members of an enumeration.
+    counts = {str(outcome): count for outcome, count in outcomes.items()}
+    context.log.info("swept: %s", counts or "nothing")
+    context.add_output_metadata(counts)
 
 
 @dg.job(

@@ -40,6 +40,11 @@ class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self._engine
 
     @property
+    def settings(self) -> Settings:
+        """Returns the settings of this process."""
+        return self._settings
+
+    @property
     def ledger(self) -> Ledger:
         """Returns the ledger of sagas."""
         return Ledger(self._engine, self._settings.saga_lease_seconds)

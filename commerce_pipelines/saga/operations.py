@@ -33,7 +33,7 @@ def count_sagas(connection: Connection) -> dict[str, int]:
 
 
 def list_sagas(connection: Connection, statuses: Sequence[str] = (), limit: int = 50) -> list[JSON]:
-    """Returns sagas, unfinished ones first, then the newest.
+    """Returns sagas, unfinished ones and those with parked steps first, then the newest.
 
     Args:
         connection: The ledger.
@@ -205,7 +205,8 @@ _LIST: Final = text("""
                AS parked
         FROM saga_step WHERE saga_step.saga_id = saga.saga_id) AS steps
     WHERE cardinality(CAST(:statuses AS text[])) = 0 OR status = ANY (:statuses)
-    ORDER BY finished_at IS NOT NULL, created_at DESC, saga_id LIMIT :limit""")
+    ORDER BY finished_at IS NOT NULL AND steps.parked IS NULL, created_at DESC, saga_id
+    LIMIT :limit""")
 
 # Without a result it is not known whether the effect is there: it must be looked for again,
 # by the audit when the saga has ended.

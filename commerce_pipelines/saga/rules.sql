@@ -71,6 +71,30 @@ END $$;
 CREATE TRIGGER saga_rules BEFORE INSERT OR UPDATE ON saga
   FOR EACH ROW EXECUTE FUNCTION saga_rules();
 
+CREATE FUNCTION saga_kept() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF OLD.finished_at IS NULL THEN
+    RAISE EXCEPTION 'saga % is unfinished and cannot be deleted', OLD.saga_id
+      USING ERRCODE = 'check_violation';
+  END IF;
+  RETURN OLD;
+END $$;
+
+CREATE TRIGGER saga_kept BEFORE DELETE ON saga
+  FOR EACH ROW EXECUTE FUNCTION saga_kept();
+
+CREATE FUNCTION saga_step_kept() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT FROM saga WHERE saga.saga_id = OLD.saga_id) THEN
+    RAISE EXCEPTION 'saga % step % is deleted with its saga only', OLD.saga_id, OLD.seq
+      USING ERRCODE = 'check_violation';
+  END IF;
+  RETURN OLD;
+END $$;
+
+CREATE TRIGGER saga_step_kept BEFORE DELETE ON saga_step
+  FOR EACH ROW EXECUTE FUNCTION saga_step_kept();
+
 CREATE FUNCTION saga_event_rules() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   RAISE EXCEPTION 'saga_event is append-only' USING ERRCODE = 'check_violation';

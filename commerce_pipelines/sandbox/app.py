@@ -15,6 +15,11 @@ from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
 
+from commerce_pipelines.sandbox.brands import routes as brands
+from commerce_pipelines.sandbox.brands.access import Access as BrandAccess
+from commerce_pipelines.sandbox.brands.errors import BrandsError
+from commerce_pipelines.sandbox.brands.register import Register
+from commerce_pipelines.sandbox.brands.seeds import load_seeds
 from commerce_pipelines.sandbox.control import control_router
 from commerce_pipelines.sandbox.faults import Fault, FaultKind, Faults
 from commerce_pipelines.sandbox.gate import CONTROL_PREFIX, Gate
@@ -35,6 +40,10 @@ def _new_token() -> str:
     return "sk" + secrets.token_urlsafe(32)
 
 
+def _new_api_key() -> str:
+    return "bk_" + secrets.token_urlsafe(32)
+
+
 def _new_webhook_secret() -> str:
     return "whsec_" + b64encode(secrets.token_bytes(24)).decode()
 
@@ -45,17 +54,20 @@ class SandboxOptions:
 
     Attributes:
         port: Where it listens on loopback; the next free one if taken, 0 for any free one.
-        rate_limit: Whether Sanity keeps its 25 mutation requests a second.
-        seed: JSON file with other products for the PIM.
+        rate_limit: Whether Sanity keeps its 25 mutation requests a second, and the brand
+            system its 10 requests.
+        seed: JSON file with other products for the PIM, and other brands.
         sanity_token: A token to keep; a new one if not given.
+        brands_api_key: The brand system's key to keep; a new one if not given.
         webhook_secret: The PIM's secret to keep, `whsec_…`; a new one if not given.
-        state_file: Where documents and changed products survive a restart.
+        state_file: Where documents, brands and changed products survive a restart.
     """
 
     port: int = 9100
     rate_limit: bool = True
     seed: Path | None = None
     sanity_token: str = field(default_factory=_new_token, repr=False)
+    brands_api_key: str = field(default_factory=_new_api_key, repr=False)
     webhook_secret: str = field(default_factory=_new_webhook_secret, repr=False)
     state_file: Path | None = None
 
@@ -86,12 +98,13 @@ def build(options: SandboxOptions) -> Application:
     """Puts the systems together.
 
     Raises:
-        ConfigurationError: The seed file is missing or holds no products.
+        ConfigurationError: The seed file is missing, holds no products or unreadable brands.
     """
     faults, record = Faults(), Record()
     state = StateFile(options.state_file)
     systems = {
         "sanity": _sanity(options, state, faults, record),
+        "brands": _brands(options, state, faults, record),
         "pim": _pim(options, state, record),
     }
 
@@ -101,6 +114,7 @@ def build(options: SandboxOptions) -> Application:
 
     app = FastAPI(title="Sandbox", description="Imitations of the outside systems.")
     app.add_exception_handler(SanityError, refuse)
+    app.add_exception_handler(BrandsError, brands.refuse)
     app.include_router(control_router(faults, record, systems.keys(), reset))
     for system in systems.values():
         app.include_router(system.router)
@@ -133,6 +147,13 @@ def _sanity(options: SandboxOptions, state: StateFile, faults: Faults, record: R
         "token": options.sanity_token,
     }
     return _System(SanityRoutes(dataset, access, faults, record).router(), dataset.reset, address)
+
+
+def _brands(options: SandboxOptions, state: StateFile, faults: Faults, record: Record) -> _System:
+    register = Register(state, load_seeds(options.seed))
+    access = BrandAccess(options.brands_api_key, limited=options.rate_limit)
+    routes = brands.BrandRoutes(register, access, faults, record)
+    return _System(routes.router(), register.reset, {"api_key": options.brands_api_key})
 
 
 def _pim(options: SandboxOptions, state: StateFile, record: Record) -> _System:

@@ -37,12 +37,15 @@ class FaultKind(StrEnum):
     """Sanity: 409 transactionConflictError, rolled back."""
     QUERY_LAG = "query_lag"
     """Sanity: queries see the documents as they were; refreshed every `seconds`, if given."""
+    REPEATED_ROWS = "repeated_rows"
+    """Brands: a page of the list ends with its first brand again."""
 
 
 ANYWHERE = frozenset(FaultKind) - {
     FaultKind.REFUSE_DELETE,
     FaultKind.TRANSACTION_CONFLICT,
     FaultKind.QUERY_LAG,
+    FaultKind.REPEATED_ROWS,
 }
 """The kinds that every system can show, because they need not know what it does."""
 

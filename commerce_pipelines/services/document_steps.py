@@ -16,13 +16,19 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from commerce_pipelines.connectors.sanity import Sanity
-from commerce_pipelines.connectors.sanity_errors import STILL_REFERENCED, DocumentsConflict
+from commerce_pipelines.connectors.sanity_errors import (
+    REFERENCE_MISSING,
+    STILL_REFERENCED,
+    DocumentsConflict,
+)
 from commerce_pipelines.connectors.sanity_mutations import pack
 from commerce_pipelines.errors import NeedsPerson, Unknown
 from commerce_pipelines.saga.step import JSON, ExternalStep, Undo
 
 MOST_ATTEMPTS = 5
 MOST_UNDONE = 1_000
+# Sanity names one at a time; a person who sees so many knows enough.
+MOST_REFERENCED = 20
 UNDO_MARK = "-undo-"
 
 
@@ -54,24 +60,33 @@ class WriteDocuments(ExternalStep):
         """Deletes the created documents and restores our fields, where nobody changed them.
 
         Raises:
-            NeedsPerson: Something refers to a document that should be deleted.
+            NeedsPerson: Something refers to a document that should be deleted, or a document
+                should get back a reference to one that is gone.
             Unknown: Editors keep changing the documents; it is tried again later.
         """
         del result
         outcomes: dict[str, str] = {}
-        for _ in range(MOST_ATTEMPTS):
+        referrers: dict[str, tuple[str, ...]] = {}
+        attempts = 0
+        while attempts < MOST_ATTEMPTS and len(referrers) < MOST_REFERENCED:
             rest = [document for document in plan["documents"] if document["id"] not in outcomes]
             try:
                 self._undo_documents(rest, key, outcomes)
                 break
             except DocumentsConflict as conflict:
-                outcomes.update(dict.fromkeys(_still_referenced(conflict), "referenced"))
-        else:
+                _refuse_lost_references(conflict)
+                found = _still_referenced(conflict)
+                referrers.update(found)
+                outcomes.update(dict.fromkeys(found, "referenced"))
+                attempts += not found
+        if referrers:
+            raise NeedsPerson(
+                f"Other documents in Sanity refer to {_told(referrers)}; they cannot be deleted "
+                "before those references are removed."
+            )
+        if attempts == MOST_ATTEMPTS:
             raise Unknown("The documents change faster than they can be restored.")
         counts = Counter(outcomes.values())
-        if counts["referenced"]:
-            stuck = [id_ for id_, outcome in outcomes.items() if outcome == "referenced"]
-            raise NeedsPerson(f"Other documents in Sanity refer to {', '.join(stuck)}.")
         return Undo(superseded=counts["superseded"] == len(outcomes), report=dict(counts))
 
     def _undo_documents(self, documents: list[JSON], key: str, outcomes: dict[str, str]) -> None:
@@ -138,12 +153,27 @@ class _DocumentUndo:
     mutations: list[JSON]
 
 
-def _still_referenced(conflict: DocumentsConflict) -> list[str]:
-    return [
-        item.document_id
+def _still_referenced(conflict: DocumentsConflict) -> dict[str, tuple[str, ...]]:
+    return {
+        item.document_id: item.referenced_by
         for item in conflict.items
         if item.type == STILL_REFERENCED and item.document_id is not None
-    ]
+    }
+
+
+def _refuse_lost_references(conflict: DocumentsConflict) -> None:
+    for item in conflict.items:
+        if item.type == REFERENCE_MISSING:
+            raise NeedsPerson(
+                f"{item.description}; it cannot be restored before that one is there again."
+            ) from conflict
+
+
+def _told(referrers: Mapping[str, tuple[str, ...]]) -> str:
+    return ", ".join(
+        f"{document} (from {', '.join(by)})" if by else document
+        for document, by in referrers.items()
+    )
 
 
 def _write(document: JSON) -> JSON:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from commerce_pipelines.store import messages
+from commerce_pipelines.store.message_claims import oldest_due
 
 BUCKET_SECONDS = 10
 
@@ -26,8 +26,8 @@ def drain_key(connection: Connection, topic: str, now: datetime) -> str | None:
         topic: The kind of work.
         now: The moment, aware.
     """
-    due = messages.due(connection, topic)
+    due = oldest_due(connection, topic)
     if due is None:
         return None
     bucket = int(now.timestamp() // BUCKET_SECONDS)
-    return f"drain:{topic}:{bucket}:{due.oldest_id}:{due.oldest_tries}"
+    return f"drain:{topic}:{bucket}:{due.id}:{due.tries}"

@@ -32,7 +32,7 @@ from commerce_pipelines.connectors.sanity_mutations import pack
 from commerce_pipelines.domain.catalog import Product, Rejection, parse_product, products_of
 from commerce_pipelines.domain.feed import FeedItem, Rejected, merge
 from commerce_pipelines.domain.strict_json import loads
-from commerce_pipelines.errors import Busy, Fenced, InvalidInput, told
+from commerce_pipelines.errors import Busy, Fenced, InvalidInput, TransientError, told
 from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.saga.saga import Saga
 from commerce_pipelines.saga.step import JSON, Steps
@@ -43,7 +43,7 @@ from commerce_pipelines.services.product_documents import (
     wanted_document,
 )
 from commerce_pipelines.services.product_steps import Page, UpsertProducts, WithdrawProducts
-from commerce_pipelines.store import messages
+from commerce_pipelines.store import message_claims, messages
 from commerce_pipelines.store.documents import (
     DocumentState,
     load_changed_contents,
@@ -53,6 +53,8 @@ from commerce_pipelines.store.documents import (
 KIND = "pim_import"
 TOPIC = "products"
 MOST_PRODUCTS = 5_000
+# What one run takes on; the next one goes on from there.
+MOST_PAGES = 200
 
 
 def deliver(connection: Connection, source: str, webhook_id: str, products: list[Any]) -> None:
@@ -63,9 +65,9 @@ def deliver(connection: Connection, source: str, webhook_id: str, products: list
 
 
 def count_pages(connection: Connection) -> int:
-    """Returns how many pages the waiting messages fill."""
-    due = messages.due(connection, TOPIC, MOST_PRODUCTS)
-    return due.pages if due else 0
+    """Returns about how many pages the waiting messages fill, for one run at most."""
+    pages = message_claims.count_pages(connection, TOPIC, most_items=MOST_PRODUCTS)
+    return min(pages, MOST_PAGES)
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class PimImport:
         """Claims the next waiting messages for a new saga; None when nothing waits."""
         saga_id = f"{KIND}-{uuid4().hex}"
         with self.ledger.engine.begin() as connection:
-            claimed = messages.claim_page(
+            claimed = message_claims.claim_page(
                 connection,
                 topic=TOPIC,
                 saga_id=saga_id,
@@ -115,9 +117,15 @@ class PimImport:
             plan: JSON = {"messages": opened.message_ids, "products": len(page.rows)}
             return saga.take(UpsertProducts(page), plan)
 
-    def publish_page(self, saga_id: str) -> JSON:
-        """Writes the documents of what changed and ends the saga; returns the counts."""
-        with self._saga(saga_id) as saga:
+    def publish_page(self, saga_id: str, *, is_tried_again: bool = False) -> JSON:
+        """Writes the documents of what changed and ends the saga; returns the counts.
+
+        Args:
+            saga_id: The page's saga.
+            is_tried_again: Whether the caller comes back after an error that may pass; the saga
+                is then kept, and what is in doubt is sent again under the same plan.
+        """
+        with self._saga(saga_id, is_tried_again=is_tried_again) as saga:
             written = self._write_documents(saga)
             saga.succeed(lambda connection: _record(connection, saga_id, written))
         return {
@@ -126,7 +134,7 @@ class PimImport:
         }
 
     @contextmanager
-    def _saga(self, saga_id: str) -> Iterator[Saga]:
+    def _saga(self, saga_id: str, *, is_tried_again: bool = False) -> Iterator[Saga]:
         """Joins the saga; what goes wrong inside marks it, and its messages, as failed."""
         claim = self.ledger.join(saga_id, self.run_id)
         with Saga.kept_alive(self.ledger, claim) as saga:
@@ -134,8 +142,9 @@ class PimImport:
                 yield saga
             except Fenced:
                 raise
-            except Exception as error:
-                saga.abort(told(error), also=_fail_messages(saga_id, error))
+            except BaseException as error:  # also an interrupt: a terminated run is to be undone
+                if not (is_tried_again and isinstance(error, TransientError)):
+                    saga.abort(told(error), also=_fail_messages(saga_id, error))
                 raise
 
     def _read_page(self, saga_id: str) -> Page:
@@ -256,8 +265,10 @@ def _read_list(connection: Connection, message: messages.Claimed) -> list[Any]:
         return []
 
 
-def _fail_messages(saga_id: str, error: Exception) -> Callable[[Connection], None]:
-    return lambda connection: messages.fail(connection, saga_id, str(error))
+def _fail_messages(saga_id: str, error: BaseException) -> Callable[[Connection], None]:
+    told_as = str(error) or "its run was interrupted"
+    may_pass = isinstance(error, TransientError)
+    return lambda connection: messages.fail(connection, saga_id, told_as, may_pass=may_pass)
 
 
 def _record(connection: Connection, saga_id: str, documents: Sequence[Document]) -> None:

@@ -8,7 +8,7 @@ sender sees it (`message_reads`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -92,12 +92,26 @@ def load_body(connection: Connection, message_id: int) -> bytes:
     return bytes(body)
 
 
-def replayable_ids(
-    connection: Connection, source: str, since: datetime, states: Sequence[str]
-) -> list[int]:
-    """Returns the messages of a sender that can be done again, oldest first."""
-    names = {"source": source, "since": since, "states": list(states)}
-    return list(connection.execute(_REPLAYABLE, names).scalars())
+@dataclass(frozen=True)
+class Selection:
+    """Which finished messages: those that fit everything that is given.
+
+    Attributes:
+        state: `done` or `dead`.
+        source: From this sender.
+        since: Received at or after this moment.
+        until: Received before this one.
+    """
+
+    state: str
+    source: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def replayable_ids(connection: Connection, selection: Selection) -> list[int]:
+    """Returns the selected messages that can be done again, oldest first."""
+    return list(connection.execute(_REPLAYABLE, asdict(selection)).scalars())
 
 
 def replay(connection: Connection, message_ids: Sequence[int], who: str, reason: str) -> None:
@@ -163,8 +177,11 @@ _EVENTS: Final = text("""
 
 _REPLAYABLE: Final = text("""
     SELECT id FROM message
-    WHERE source = :source AND received_at >= :since AND state = ANY (:states)
-      AND body IS NOT NULL ORDER BY id""")
+    WHERE state = :state AND body IS NOT NULL
+      AND (CAST(:source AS text) IS NULL OR source = :source)
+      AND (CAST(:since AS timestamptz) IS NULL OR received_at >= :since)
+      AND (CAST(:until AS timestamptz) IS NULL OR received_at < :until)
+    ORDER BY id""")
 
 _LOCK: Final = text("""
     SELECT id, state, saga_id, body IS NOT NULL AS kept FROM message

@@ -1,7 +1,8 @@
 """Reading the inbox: a delivery as one thing, however many parts it has.
 
-Belongs here: what is shown of a delivery, and whether it is finished. Does not
-belong here: changes of state (`messages.py`). A delivery's id is its first part's.
+Belongs here: what is shown of a delivery, whether it is known or finished, and how
+many are not. Does not belong here: changes of state (`messages.py`). A delivery's
+id is its first part's.
 """
 
 from __future__ import annotations
@@ -100,6 +101,24 @@ def finished_among(connection: Connection, message_ids: Collection[int]) -> set[
     return set(connection.execute(_FINISHED, {"ids": list(message_ids)}).scalars())
 
 
+def count_waiting(connection: Connection, most: int) -> int:
+    """Returns how many messages are not finished, counting no further than `most`."""
+    return int(connection.execute(_COUNT_WAITING, {"most": most}).scalar_one())
+
+
+def is_known(connection: Connection, source: str, webhook_id: str) -> bool:
+    """Tells whether a delivery is stored."""
+    names = {"source": source, "webhook_id": webhook_id}
+    return bool(connection.execute(_IS_KNOWN, names).scalar_one())
+
+
+_COUNT_WAITING: Final = text("""
+    SELECT count(*) FROM (
+        SELECT FROM message WHERE state IN ('new', 'claimed') LIMIT :most) AS waiting""")
+
+_IS_KNOWN: Final = text("""
+    SELECT EXISTS (SELECT FROM message WHERE source = :source AND webhook_id = :webhook_id)""")
+
 _PARTS: Final = """
     WITH asked AS (SELECT source, webhook_id FROM message WHERE id = :id),
     part AS (
@@ -116,8 +135,7 @@ _DELIVERY: Final = text(f"""{_PARTS}
            CASE WHEN bool_and(state = 'new') THEN 'new'
                 WHEN count(*) < max(parts) OR bool_or(state IN ('new', 'claimed')) THEN 'claimed'
                 WHEN bool_or(state = 'dead') THEN 'dead'
-                WHEN bool_or(state = 'done') THEN 'done'
-                ELSE 'superseded' END AS state,
+                ELSE 'done' END AS state,
            (array_agg(saga_id ORDER BY state = 'done', no))[1] AS saga_id,
            (array_agg(run_id ORDER BY state = 'done', no))[1] AS run_id,
            (array_agg(last_error ORDER BY no) FILTER (WHERE last_error IS NOT NULL))[1]

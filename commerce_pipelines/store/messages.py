@@ -3,12 +3,9 @@
     new ──► claimed ──► done
      ▲         │  └───► dead          (after the last try)
      └─────────┘ its saga was undone
-    new ──► superseded                (a newer one says it all)
 
-A message is claimed by a saga, in the transaction that opens the saga, and is
-done in the transaction that ends it. So a claim needs no lease of its own: it
-is free again as soon as its saga has been undone. Never ask for "id greater
-than": a row becomes visible at its commit, not in the order of ids.
+Belongs here: storing a delivery, and what becomes of a message in the hands of
+its saga. Does not belong here: which messages come next (`message_claims`).
 """
 
 from __future__ import annotations
@@ -22,9 +19,9 @@ from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 MOST_TRIES = 10
-ALONE_FROM_TRIES = 2
-FIRST_DELAY_SECONDS = 5.0
-LONGEST_DELAY_SECONDS = 3600.0
+PATIENCE_HOURS = 24
+# After a long outage a kill or two must not be the last try.
+TRIES_LEFT = 3
 
 
 @dataclass(frozen=True)
@@ -113,35 +110,6 @@ def _ids(connection: Connection, source: str, webhook_id: str) -> list[int]:
     return list(connection.execute(_IDS, names).scalars())
 
 
-def claim_page(
-    connection: Connection, *, topic: str, saga_id: str, run_id: str, most_items: int
-) -> list[int]:
-    """Claims the next due messages for a saga, in order.
-
-    A message that was tried before comes alone, so that a bad one cannot take others with it.
-
-    Args:
-        connection: The transaction that also opens the saga.
-        topic: The kind of work.
-        saga_id: The saga that will do it.
-        run_id: The run, for a person to look at.
-        most_items: How many things the page may hold; one message may exceed it.
-    """
-    names: dict[str, Any] = {
-        "topic": topic,
-        "saga": saga_id,
-        "run": run_id,
-        "most_items": most_items,
-        "most_tries": MOST_TRIES,
-        "alone_from": ALONE_FROM_TRIES,
-        "first_delay": FIRST_DELAY_SECONDS,
-        "longest_delay": LONGEST_DELAY_SECONDS,
-    }
-    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('claim ' || :topic))"), names)
-    connection.execute(_BURY, names)
-    return list(connection.execute(_CLAIM, names).scalars())
-
-
 def load_claimed(connection: Connection, saga_id: str) -> list[Claimed]:
     """Returns the messages in the hands of a saga, in order."""
     rows = connection.execute(
@@ -165,10 +133,8 @@ def bury(connection: Connection, message_id: int, error: str) -> None:
 
 def note_outcomes(connection: Connection, outcomes: Mapping[int, Mapping[str, Any]]) -> None:
     """Writes what is known of messages so far; they stay claimed."""
-    if outcomes:
-        connection.execute(
-            _NOTE, [{"id": id_, "outcome": outcome} for id_, outcome in outcomes.items()]
-        )
+    noted = [{"id": id_, "outcome": outcome} for id_, outcome in outcomes.items()]
+    connection.execute(_NOTE, {"noted": noted})
 
 
 def outcomes_of(connection: Connection, saga_id: str) -> dict[int, dict[str, Any]]:
@@ -190,44 +156,24 @@ def finish(connection: Connection, saga_id: str) -> None:
     )
 
 
-def fail(connection: Connection, saga_id: str, error: str) -> None:
-    """Notes why a saga's messages failed; they come again later, or are dead after the last try."""
-    connection.execute(
-        text("""
-            UPDATE message SET last_error = :error, outcome = NULL,
-                state = CASE WHEN tries >= :most_tries THEN 'dead' ELSE state END,
-                finished_at = CASE WHEN tries >= :most_tries THEN now() END
-            WHERE saga_id = :saga AND state = 'claimed'"""),
-        {"saga": saga_id, "error": error, "most_tries": MOST_TRIES},
-    )
-
-
-@dataclass(frozen=True)
-class Due:
-    """Messages that wait to be worked on now.
-
-    Attributes:
-        oldest_id: The lowest id among them.
-        oldest_tries: How often that one was tried.
-        pages: How many pages they fill; a message that was tried before fills one alone.
-    """
-
-    oldest_id: int
-    oldest_tries: int
-    pages: int
-
-
-def due(connection: Connection, topic: str, most_items: int = 1) -> Due | None:
-    """Returns what waits of a topic; None when nothing does.
+def fail(connection: Connection, saga_id: str, error: str, *, may_pass: bool = False) -> None:
+    """Notes why a saga's messages failed; they come again later, or are dead after the last try.
 
     Args:
-        connection: The store.
-        topic: The kind of work.
-        most_items: How many things a page may hold.
+        connection: An open transaction.
+        saga_id: The saga.
+        error: Why.
+        may_pass: Whether it is no fault of theirs, say a system that is away: then there is
+            always another try for as long as `PATIENCE_HOURS`.
     """
-    names = {"topic": topic, "alone_from": ALONE_FROM_TRIES, "most_items": most_items}
-    row = connection.execute(_COUNT_DUE, names).one()
-    return Due(row.oldest_id, row.oldest_tries, row.pages) if row.oldest_id is not None else None
+    names = {
+        "saga": saga_id,
+        "error": error,
+        "most_tries": MOST_TRIES,
+        "patience": PATIENCE_HOURS if may_pass else 0,
+        "most_spared": MOST_TRIES - TRIES_LEFT,
+    }
+    connection.execute(_FAIL, names)
 
 
 _INSERT: Final = text("""
@@ -247,52 +193,18 @@ _KEEP_DIFFERENT: Final = text("""
     WHERE source = :source AND webhook_id = :webhook_id AND part = :part AND body_sha256 <> :hash
     ON CONFLICT (message_id, body_sha256) DO UPDATE SET body = excluded.body RETURNING id""")
 
-# Due: not waiting for another try, and not in the hands of a saga that is still alive.
-_DUE: Final = """message.topic = :topic AND message.state IN ('new', 'claimed')
-      AND message.next_try_at <= now()
-      AND NOT EXISTS (SELECT FROM saga WHERE saga.saga_id = message.saga_id
-                      AND saga.status IN ('running', 'aborting', 'parked'))"""
+_FAIL: Final = text("""
+    UPDATE message SET last_error = :error, outcome = NULL,
+        tries = CASE WHEN judged.spared THEN least(tries, :most_spared) ELSE tries END,
+        state = CASE WHEN judged.dead THEN 'dead' ELSE state END,
+        finished_at = CASE WHEN judged.dead THEN now() END
+    FROM (SELECT id AS of, spared, NOT spared AND tries >= :most_tries AS dead
+          FROM message, LATERAL (
+              SELECT received_at > now() - make_interval(hours => :patience) AS spared) AS age
+          WHERE saga_id = :saga AND state = 'claimed') AS judged
+    WHERE id = judged.of""")
 
-# In order: nothing earlier about the same thing is still held up.
-_IN_ORDER: Final = """(message.aggregate IS NULL OR NOT EXISTS (
-        SELECT FROM message earlier
-        WHERE earlier.aggregate = message.aggregate AND earlier.id < message.id
-          AND earlier.state IN ('new', 'claimed')
-          AND (earlier.next_try_at > now() OR earlier.tries >= :alone_from OR EXISTS (
-               SELECT FROM saga WHERE saga.saga_id = earlier.saga_id
-                  AND saga.status IN ('running', 'aborting', 'parked')))))"""
-
-# A message that kills its worker never gets to say so: its tries were counted when claimed.
-_BURY: Final = text(f"""
-    UPDATE message SET state = 'dead', finished_at = now(),
-        last_error = coalesce(last_error, 'its run was killed each time')
-    WHERE tries >= :most_tries AND {_DUE}""")
-
-_CLAIM: Final = text(f"""
-    WITH due AS (
-        SELECT message.id, message.item_count, message.tries FROM message
-        WHERE {_DUE} AND {_IN_ORDER} ORDER BY message.id LIMIT 1000),
-    oldest AS (SELECT id, tries >= :alone_from AS alone FROM due ORDER BY id LIMIT 1),
-    page AS (
-        SELECT due.id, sum(due.item_count) OVER (ORDER BY due.id) - due.item_count AS before
-        FROM due, oldest
-        WHERE CASE WHEN oldest.alone THEN due.id = oldest.id ELSE due.tries < :alone_from END),
-    claimed AS (
-        UPDATE message SET state = 'claimed', saga_id = :saga, run_id = :run, tries = tries + 1,
-            outcome = NULL,
-            next_try_at = now() + random() * make_interval(
-                secs => least(:first_delay * power(2, tries), :longest_delay))
-        FROM page WHERE message.id = page.id AND page.before < :most_items
-        RETURNING message.id)
-    SELECT id FROM claimed ORDER BY id""")
-
-_COUNT_DUE: Final = text(f"""
-    SELECT min(id) AS oldest_id, (array_agg(tries ORDER BY id))[1] AS oldest_tries,
-           count(*) FILTER (WHERE tries >= :alone_from) + CAST(ceil(
-               coalesce(sum(item_count) FILTER (WHERE tries < :alone_from), 0)
-               / CAST(:most_items AS numeric)) AS int) AS pages
-    FROM message WHERE {_DUE} AND {_IN_ORDER}""")
-
-_NOTE: Final = text("UPDATE message SET outcome = :outcome WHERE id = :id").bindparams(
-    bindparam("outcome", type_=JSONB)
-)
+_NOTE: Final = text("""
+    UPDATE message SET outcome = noted.outcome
+    FROM jsonb_to_recordset(:noted) AS noted (id bigint, outcome jsonb)
+    WHERE message.id = noted.id""").bindparams(bindparam("noted", type_=JSONB))

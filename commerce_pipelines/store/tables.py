@@ -169,23 +169,22 @@ message = Table(
     Column("last_error", Text),
     Column("outcome", JSONB),
     UniqueConstraint("source", "webhook_id", "part", name="message_once"),
-    CheckConstraint(
-        "state IN ('new', 'claimed', 'done', 'dead', 'superseded')", name="message_state"
-    ),
+    CheckConstraint("state IN ('new', 'claimed', 'done', 'dead')", name="message_state"),
     Index(
         "message_due",
         "topic",
-        "next_try_at",
         "id",
+        "next_try_at",
         postgresql_where=text("state IN ('new', 'claimed')"),
     ),
     Index(
         "message_in_order",
         "aggregate",
         "id",
-        postgresql_where=text("state IN ('new', 'claimed')"),
+        postgresql_where=text("state IN ('new', 'claimed') AND tries > 0"),
     ),
     Index("message_of_saga", "saga_id"),
+    Index("message_dead", "id", postgresql_where=text("state = 'dead'")),
 )
 
 message_conflict = Table(

@@ -16,9 +16,9 @@ from commerce_pipelines.runtime.postgres import EmbeddedPostgres
 from commerce_pipelines.sandbox.server import RunningSandbox
 from commerce_pipelines.store.engine import connect
 from commerce_pipelines.store.schema import migrate
-from commerce_pipelines_tests.benchmarks import imports, ledger, webhooks
+from commerce_pipelines_tests.benchmarks import imports, ledger, recovery, webhooks
 
-PARTS = ("ledger", "store", "documents", "webhooks")
+PARTS = ("ledger", "store", "documents", "webhooks", "recovery")
 _console = Console(width=120)
 
 
@@ -27,6 +27,9 @@ def main(parts: Iterable[str]) -> None:
     wanted = list(parts) or list(PARTS)
     if "webhooks" in wanted:
         _show("Webhooks", ("", "median", "slowest"), webhooks.rows())
+    if "recovery" in wanted:
+        moments = ("undo starts", "undone", "imported again")
+        _show("Recovery", ("killed; median / p95 / slowest", *moments), recovery.rows())
     with (
         tempfile.TemporaryDirectory() as home,
         EmbeddedPostgres(Path(home)) as postgres,

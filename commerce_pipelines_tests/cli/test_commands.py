@@ -13,6 +13,7 @@ import requests
 import typer
 
 from commerce_pipelines.cli import app
+from commerce_pipelines.runtime.ports import free_port
 from commerce_pipelines_tests.cli.conftest import Commands
 
 HEAVY = ["dagster", "pandas", "fastapi", "pyarrow", "sqlalchemy"]
@@ -118,15 +119,31 @@ def test_the_sandbox_prints_its_addresses_on_one_line_and_ends_when_told(run: Co
 
         assert requests.get(addresses["faults"]["url"], timeout=5).json() == []
         assert {"url", "project_id", "dataset", "token"} <= set(addresses["sanity"])
+        assert set(addresses["brands"]) == {"url", "api_key"}
         child.terminate()
         assert child.wait(timeout=60) == 0
 
 
-def test_the_sandbox_never_shows_the_token_of_a_real_project(settings: dict[str, str]) -> None:
-    real = {"SANITY_PROJECT_ID": "real", "SANITY_SECRET_TOKEN": "canary-token"}
+def test_the_sandbox_never_shows_the_secrets_of_real_systems(settings: dict[str, str]) -> None:
+    real = {
+        "SANITY_PROJECT_ID": "real",
+        "SANITY_SECRET_TOKEN": "canary-token",
+        "BRANDS_URL": "https://brands.example.com",
+        "BRANDS_API_KEY": "canary-key",
+    }
     with Commands({**settings, **real}).running("sandbox", "--port", 0, "--json") as child:
         assert child.stdout is not None
         assert "canary" not in child.stdout.readline()
+
+
+def test_the_sandbox_keeps_the_key_of_a_brand_system_that_is_itself(
+    settings: dict[str, str],
+) -> None:
+    port = free_port(0)
+    own = {"BRANDS_URL": f"http://127.0.0.1:{port}/brands", "BRANDS_API_KEY": "bk_mine"}
+    with Commands({**settings, **own}).running("sandbox", "--port", port, "--json") as child:
+        assert child.stdout is not None
+        assert json.loads(child.stdout.readline())["brands"]["api_key"] == "bk_mine"
 
 
 def test_the_sandbox_of_a_home_keeps_its_tokens_and_documents(

@@ -99,6 +99,30 @@ def test_replay_by_sender_and_time_takes_the_dead_ones(
     ]
 
 
+@pytest.mark.parametrize(
+    ("options", "replayed"),
+    [
+        (["--source", "pim"], [1]),
+        (["--source", "file"], []),
+        (["--since", "2h"], [1]),
+        (["--since", "30m"], []),
+        (["--until", "30m"], [1]),
+        (["--until", "2h"], []),
+        (["--since", "2h", "--until", "30m", "--source", "pim"], [1]),
+        (["--since", "2h", "--until", "90m"], []),
+    ],
+)
+def test_replay_by_sender_or_by_time_takes_what_fits_all_of_it(
+    options: list[str], replayed: list[int], run: Commands, inbox: list[int], engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE message SET received_at = now() - interval '1 hour'"))
+
+    said = run("messages", "replay", *options, *REASON, "--json")
+
+    assert said.json() == {"replayed": [inbox[at] for at in replayed]}
+
+
 def test_replay_takes_the_done_ones_when_told_to(run: Commands, inbox: list[int]) -> None:
     options = ["--source", "pim", "--since", "1d", "--state", "done"]
 
@@ -122,9 +146,11 @@ def test_replay_of_one_that_is_still_worked_on_changes_nothing(
         (["show", "4711"], 1, "no message 4711"),
         (["replay", "4711", *REASON], 1, "no message 4711"),
         (["replay", "4711"], 2, "--reason"),
-        (["replay", *REASON], 2, "--source together with --since"),
+        (["replay", *REASON], 2, "--source, --since, --until"),
         (["replay", "1", "--source", "pim", *REASON], 2, "either ids"),
-        (["replay", "--source", "pim", *REASON], 2, "--since"),
+        (["replay", "1", "--until", "1h", *REASON], 2, "either ids"),
+        (["replay", "--until", "soon", *REASON], 2, "2h, 3d"),
+        (["replay", "--source", "pim", "--reason", " "], 2, "--reason is empty"),
         (["list", "--since", "yesterday"], 2, "2h, 3d"),
     ],
 )

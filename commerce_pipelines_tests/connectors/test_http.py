@@ -52,6 +52,7 @@ def test_a_success_returns_the_parsed_body(
         (403, Unauthorised),
         (404, NotFound),
         (409, Conflict),
+        (412, Conflict),
         (413, Refused),
         (422, Refused),
         (429, Unavailable),
@@ -79,6 +80,24 @@ def test_a_wait_that_is_asked_for_is_in_the_error(
     with pytest.raises(Unavailable) as raised:
         post(open_session())
     assert raised.value.retry_after_seconds == 7.0
+
+
+def test_a_request_may_have_headers_of_its_own(
+    server: ScriptedServer, open_session: OpenSession
+) -> None:
+    server.reply(Reply(), Reply())
+    session = open_session()
+    post(session, headers={"Idempotency-Key": "k1"})
+    post(session)
+    one, other = server.received
+    assert (one.headers["idempotency-key"], one.headers["content-type"]) == (
+        "k1",
+        "application/json",
+    )
+    assert "idempotency-key" not in other.headers
+    with pytest.raises(ConfigurationError, match="Idempotency-Key"):
+        post(session, headers={"Idempotency-Key": "a\nb"})
+    assert len(server.received) == 2
 
 
 def test_a_redirect_is_never_followed(server: ScriptedServer, open_session: OpenSession) -> None:

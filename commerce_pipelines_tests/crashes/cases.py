@@ -16,6 +16,7 @@ from commerce_pipelines_tests.crashes.points import Stop
 AT_ONCE = 4
 
 T = TypeVar("T")
+Note = Callable[[int, str], None]
 Setup = Callable[[Ground], None]
 
 

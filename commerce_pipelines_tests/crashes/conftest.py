@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from commerce_pipelines_tests.crashes.cases import Field, open_field
+from commerce_pipelines_tests.case_counts import CASES
+from commerce_pipelines_tests.crashes.cases import Field, Note, open_field
 from commerce_pipelines_tests.crashes.ground import Grounds
 from commerce_pipelines_tests.databases import Databases
+
+
+@pytest.fixture
+def note(record_property: Callable[[str, object], None]) -> Note:
+    """Notes how many cases a test did, for the sum at the end of the run."""
+    return lambda count, what: record_property(CASES, (count, what))
 
 
 @pytest.fixture(scope="module")

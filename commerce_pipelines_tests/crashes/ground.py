@@ -209,6 +209,10 @@ class Child:
             raise AssertionError(f"a child hangs after {self.points()[-3:]}")
         return self._process.exitcode
 
+    def has_ended(self) -> bool:
+        """Tells whether it is no longer there."""
+        return self._process.exitcode is not None
+
     def kill(self) -> None:
         """Kills it wherever it is."""
         self._process.kill()

@@ -19,6 +19,7 @@ from commerce_pipelines.errors import CommerceError
 from commerce_pipelines.runtime.postgres import EmbeddedPostgres
 from commerce_pipelines.store.engine import connect
 from commerce_pipelines.store.schema import migrate
+from commerce_pipelines_tests.crashes.cases import Note
 from commerce_pipelines_tests.crashes.ground import Child, Ground, running_systems
 from commerce_pipelines_tests.crashes.invariants import violations
 from commerce_pipelines_tests.factories import product
@@ -65,28 +66,37 @@ def kill_a_worker(ground: Ground, workers: list[Child], dice: random.Random) -> 
     workers[victim] = start_worker(ground)
 
 
-def test_postgres_restarts_again_and_again(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
-    survive(postgres, tmp_path, restart(postgres), messages=150, pause_seconds=0.7)
+def test_postgres_restarts_again_and_again(
+    postgres: EmbeddedPostgres, tmp_path: Path, note: Note
+) -> None:
+    survive(postgres, tmp_path, restart(postgres), note, messages=150, pause_seconds=0.7)
 
 
-def test_workers_are_killed_at_random(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
-    survive(postgres, tmp_path, kill_a_worker, messages=150, pause_seconds=0.1)
+def test_workers_are_killed_at_random(
+    postgres: EmbeddedPostgres, tmp_path: Path, note: Note
+) -> None:
+    survive(postgres, tmp_path, kill_a_worker, note, messages=150, pause_seconds=0.1)
 
 
 @pytest.mark.whole
-def test_postgres_restarts_for_minutes(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
-    survive(postgres, tmp_path, restart(postgres), messages=2_000, pause_seconds=2.0)
+def test_postgres_restarts_for_minutes(
+    postgres: EmbeddedPostgres, tmp_path: Path, note: Note
+) -> None:
+    survive(postgres, tmp_path, restart(postgres), note, messages=2_000, pause_seconds=2.0)
 
 
 @pytest.mark.whole
-def test_workers_are_killed_hundreds_of_times(postgres: EmbeddedPostgres, tmp_path: Path) -> None:
-    survive(postgres, tmp_path, kill_a_worker, messages=2_000, pause_seconds=0.1)
+def test_workers_are_killed_hundreds_of_times(
+    postgres: EmbeddedPostgres, tmp_path: Path, note: Note
+) -> None:
+    survive(postgres, tmp_path, kill_a_worker, note, messages=2_000, pause_seconds=0.1)
 
 
 def survive(
     postgres: EmbeddedPostgres,
     notes: Path,
     disturb: Disturb,
+    note: Note,
     *,
     messages: int,
     pause_seconds: float,
@@ -104,7 +114,7 @@ def survive(
         newest = sorted(f"Title {number}" for number in range(messages - PRODUCTS, messages))
         assert ground.shop.titles() == ground.cms.titles() == newest
         (sagas,) = ground.shop.values("SELECT count(*) FROM saga")
-        print(f"\n{sagas} sagas for {messages} messages, disturbed {disturbances} times")
+        note(sagas, f"sagas for {messages} messages, disturbed {disturbances} times")
         ground.close()
 
 
@@ -116,6 +126,7 @@ def disturb_until_done(ground: Ground, disturb: Disturb, pause_seconds: float) -
     deadline = time.monotonic() + PATIENCE_SECONDS
     while disturbances < 2 or waiting(ground):
         assert time.monotonic() < deadline, "the work does not come to an end"
+        assert not any(worker.has_ended() for worker in workers), "a worker ended by itself"
         time.sleep(pause_seconds * dice.uniform(0.5, 1.5))
         disturb(ground, workers, dice)
         disturbances += 1

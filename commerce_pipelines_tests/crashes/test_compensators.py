@@ -6,6 +6,7 @@ import pytest
 
 from commerce_pipelines_tests.crashes.cases import (
     Field,
+    Note,
     Scene,
     distinct,
     kill,
@@ -37,21 +38,21 @@ def swept_by(ground: Ground, scene: Scene, point: int, sweepers: int) -> list[st
     return [*found, *ended, *rolled_back(ground, scene)]
 
 
-def test_three_at_once(field: Field, scene: Scene) -> None:
+def test_three_at_once(note: Note, field: Field, scene: Scene) -> None:
     points = distinct(scene)[::3]
     assert field.each(points, lambda ground, point: swept_by(ground, scene, point, 3)) == []
-    print(f"\n{len(points)} kills of {scene.name}, three sweeps at once")
+    note(len(points), f"kills of {scene.name}, three sweeps at once")
 
 
 @pytest.mark.whole
-def test_three_at_once_after_a_kill_anywhere(field: Field, scene: Scene) -> None:
+def test_three_at_once_after_a_kill_anywhere(note: Note, field: Field, scene: Scene) -> None:
     points = range(1, len(scene.points) + 1)
     assert field.each(points, lambda ground, point: swept_by(ground, scene, point, 3)) == []
-    print(f"\n{len(points)} kills of {scene.name}, three sweeps at once")
+    note(len(points), f"kills of {scene.name}, three sweeps at once")
 
 
 @pytest.mark.whole
-def test_a_crowd_at_once(field: Field, scene: Scene) -> None:
+def test_a_crowd_at_once(note: Note, field: Field, scene: Scene) -> None:
     rounds = [distinct(scene)[-1 - number % 6] for number in range(ROUNDS)]
     assert field.each(rounds, lambda ground, point: swept_by(ground, scene, point, CROWD)) == []
-    print(f"\n{len(rounds)} kills of {scene.name}, {CROWD} sweeps at once")
+    note(len(rounds), f"kills of {scene.name}, {CROWD} sweeps at once")

@@ -8,6 +8,7 @@ import pytest
 
 from commerce_pipelines_tests.crashes.cases import (
     Field,
+    Note,
     Scene,
     freeze,
     kill,
@@ -61,7 +62,7 @@ CONTROLS: dict[str, tuple[tuple[str, Callable[[Ground], None]], str, Case]] = {
 
 
 @pytest.mark.parametrize("control", CONTROLS)
-def test_the_suite_turns_red_without(control: str, field: Field) -> None:
+def test_the_suite_turns_red_without(control: str, field: Field, note: Note) -> None:
     (name, setup), words, case = CONTROLS[control]
     scene = field.trace(name, setup)
     points = scene.numbered(words)
@@ -72,4 +73,4 @@ def test_the_suite_turns_red_without(control: str, field: Field) -> None:
 
     assert with_it == []
     assert without != []
-    print(f"\n{control} switched off: {len(without)} violations in {len(points)} cases")
+    note(2 * len(points), f"with and without {control}: 0 and {len(without)} violations")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from commerce_pipelines_tests.crashes.cases import Field, Scene, distinct, freeze
+from commerce_pipelines_tests.crashes.cases import Field, Note, Scene, distinct, freeze
 from commerce_pipelines_tests.crashes.ground import Ground
 from commerce_pipelines_tests.crashes.traced_scenes import SCENES
 
@@ -22,22 +22,22 @@ def scene(request: pytest.FixtureRequest, field: Field) -> Scene:
 
 
 def test_a_process_frozen_around_a_request_changes_nothing_when_it_wakes_up(
-    field: Field, scene: Scene
+    note: Note, field: Field, scene: Scene
 ) -> None:
     def case(ground: Ground, point: int) -> list[str]:
         return freeze(ground, scene, point)
 
     assert field.each(distinct(scene), case) == []
-    print(f"\n{len(distinct(scene))} freezes of {scene.name}")
+    note(len(distinct(scene)), f"freezes of {scene.name}")
 
 
 @pytest.mark.whole
 def test_a_process_frozen_anywhere_changes_nothing_when_it_wakes_up(
-    field: Field, scene: Scene
+    note: Note, field: Field, scene: Scene
 ) -> None:
     def case(ground: Ground, point: int) -> list[str]:
         return freeze(ground, scene, point, settings=SHORT_LIMITS)
 
     points = range(1, len(scene.points) + 1)
     assert field.each(points, case) == []
-    print(f"\n{len(points)} freezes of {scene.name}")
+    note(len(points), f"freezes of {scene.name}")

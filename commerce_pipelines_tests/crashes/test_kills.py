@@ -6,6 +6,7 @@ import pytest
 
 from commerce_pipelines_tests.crashes.cases import (
     Field,
+    Note,
     Scene,
     delivered_in_the_end,
     kill,
@@ -25,18 +26,20 @@ def scene(request: pytest.FixtureRequest, field: Field) -> Scene:
     return field.trace(name, setup)
 
 
-def test_a_kill_at_any_point_is_rolled_back(field: Field, scene: Scene) -> None:
+def test_a_kill_at_any_point_is_rolled_back(note: Note, field: Field, scene: Scene) -> None:
     def case(ground: Ground, point: int) -> list[str]:
         found = kill(ground, scene, point) or rolled_back(ground, scene)
         return found or delivered_in_the_end(ground, scene)
 
     assert field.each(range(1, len(scene.points) + 1), case) == []
-    print(f"\n{len(scene.points)} kills of {scene.name}, rolled back")
+    note(len(scene.points), f"kills of {scene.name}, rolled back")
 
 
-def test_after_a_kill_at_any_point_the_same_run_goes_on(field: Field, scene: Scene) -> None:
+def test_after_a_kill_at_any_point_the_same_run_goes_on(
+    note: Note, field: Field, scene: Scene
+) -> None:
     def case(ground: Ground, point: int) -> list[str]:
         return kill(ground, scene, point) or retried(ground, scene)
 
     assert field.each(range(1, len(scene.points) + 1), case) == []
-    print(f"\n{len(scene.points)} kills of {scene.name}, retried")
+    note(len(scene.points), f"kills of {scene.name}, retried")

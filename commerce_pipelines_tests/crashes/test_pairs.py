@@ -6,6 +6,7 @@ import pytest
 
 from commerce_pipelines_tests.crashes.cases import (
     Field,
+    Note,
     Scene,
     delivered_in_the_end,
     distinct,
@@ -31,7 +32,7 @@ def recovery_points(field: Field, scene: Scene, first: int) -> int:
 
 
 @pytest.mark.parametrize("scene_name", ["an import", "an order"])
-def test_a_kill_of_the_recovery_from_a_kill(field: Field, scene_name: str) -> None:
+def test_a_kill_of_the_recovery_from_a_kill(note: Note, field: Field, scene_name: str) -> None:
     scene = field.trace(*SCENES[scene_name])
     pairs = [
         (first, second)
@@ -48,4 +49,4 @@ def test_a_kill_of_the_recovery_from_a_kill(field: Field, scene_name: str) -> No
         return [*found, *rolled_back(ground, scene), *delivered_in_the_end(ground, scene)]
 
     assert field.each(pairs, case) == []
-    print(f"\n{len(pairs)} pairs of kills of {scene.name}")
+    note(len(pairs), f"pairs of kills of {scene.name}")

@@ -8,6 +8,7 @@ import pytest
 
 from commerce_pipelines_tests.crashes.cases import (
     Field,
+    Note,
     Scene,
     delivered_in_the_end,
     rolled_back,
@@ -30,6 +31,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 
 
 def test_a_fault_at_any_request_of_an_import_and_its_undo_leaves_nothing_half_done(
+    note: Note,
     field: Field,
 ) -> None:
     scene = field.trace(*SCENES["an import that fails"])
@@ -46,7 +48,7 @@ def test_a_fault_at_any_request_of_an_import_and_its_undo_leaves_nothing_half_do
         return [*ended, *rolled_back(ground, scene), *delivered_in_the_end(ground, scene)]
 
     assert field.each(cases, case) == []
-    print(f"\n{len(cases)} faults of Sanity")
+    note(len(cases), "faults of Sanity")
 
 
 @pytest.mark.parametrize("scene_name", ["an order that fails", "an order that comes late"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from commerce_pipelines_tests.crashes.cases import Field, Scene, distinct, kill
+from commerce_pipelines_tests.crashes.cases import Field, Note, Scene, distinct, kill
 from commerce_pipelines_tests.crashes.ground import Ground
 from commerce_pipelines_tests.crashes.invariants import violations
 from commerce_pipelines_tests.crashes.third_parties import EDITS, Edit
@@ -38,22 +38,24 @@ def kept(
 
 
 @pytest.mark.parametrize("edit", EDITS)
-def test_what_somebody_else_changed_stays(field: Field, scene: Scene, edit: str) -> None:
+def test_what_somebody_else_changed_stays(
+    note: Note, field: Field, scene: Scene, edit: str
+) -> None:
     def case(ground: Ground, point: int) -> list[str]:
         return kept(ground, scene, point, EDITS[edit])
 
     assert field.each(distinct(scene), case) == []
-    print(f"\n{len(distinct(scene))} kills of {scene.name}, then {edit} edited")
+    note(len(distinct(scene)), f"kills of {scene.name}, then {edit} edited")
 
 
 @pytest.mark.whole
 @pytest.mark.parametrize("edit", EDITS)
 def test_what_somebody_else_changed_stays_after_a_kill_anywhere(
-    field: Field, scene: Scene, edit: str
+    note: Note, field: Field, scene: Scene, edit: str
 ) -> None:
     def case(ground: Ground, point: int) -> list[str]:
         return kept(ground, scene, point, EDITS[edit])
 
     points = range(1, len(scene.points) + 1)
     assert field.each(points, case) == []
-    print(f"\n{len(points)} kills of {scene.name}, then {edit} edited")
+    note(len(points), f"kills of {scene.name}, then {edit} edited")

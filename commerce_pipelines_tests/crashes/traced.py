@@ -65,13 +65,11 @@ class TracedHttp(HttpSession):
 
     points: Points
 
-    def _exchange(
-        self, method: str, path: str, params: Mapping[str, str] | None, body: bytes | None
-    ) -> Answer:
+    def _exchange(self, method: str, path: str, *rest: Any) -> Answer:
         name = f"{method} {'/'.join(path.split('/')[:4])}"
         self.points.reach(f"before {name}")
         try:
-            answer = super()._exchange(method, path, params, body)
+            answer = super()._exchange(method, path, *rest)
         except Exception:
             self.points.reach(f"no answer to {name}")
             raise

@@ -52,6 +52,12 @@ def test_every_job_and_asset_is_named() -> None:
     _expect_named([*jobs, *keys])
 
 
+def test_every_asset_check_is_named() -> None:
+    keys = build_defs().resolve_asset_graph().asset_check_keys
+    assert keys
+    _expect_named(sorted(f"`{key.name}`" for key in keys))
+
+
 def test_every_route_is_named() -> None:
     url = SecretStr("postgresql://nowhere/none")
     settings = Settings(postgres_url=url, endpoint_unsigned_loopback=True)

@@ -19,11 +19,13 @@ from sqlalchemy import text
 from commerce_pipelines.cli.demo_shop import Shop
 from commerce_pipelines.cli.stack import Addresses
 from commerce_pipelines.store.engine import connect
+from commerce_pipelines_tests.processes.dagster_ui import DagsterUi
 
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 150.0
-LEASE_SECONDS = 3
+# What is lost is taken over soon.
+QUICK = {"SAGA_LEASE_SECONDS": "3"}
 
 # Nothing of a stack is found by name: every process of it carries its home.
 MARK = "COMMERCE_STACK"
@@ -45,6 +47,7 @@ class RunningStack:
             ),
             lambda: None,
         )
+        self.ui = DagsterUi(self.shop.addresses.dagster)
 
     def processes(self, *words: str) -> list[psutil.Process]:
         """Returns the stack's processes whose command line has all of the words."""
@@ -77,23 +80,40 @@ class RunningStack:
         finally:
             engine.dispose()
 
+    def unfinished_sagas(self) -> list[tuple[Any, ...]]:
+        """Returns the sagas that are neither done nor undone, with their status."""
+        return self.ask("SELECT saga_id, status FROM saga WHERE finished_at IS NULL")
+
     def fault(self, **fault: Any) -> None:
         """Scripts a fault of Sanity's mutations."""
-        assert self.shop.addresses.sandbox is not None
-        url = self.shop.addresses.sandbox["faults"]["url"]
         script = {"system": "sanity", "route": "mutate", **fault}
-        requests.post(url, json=script, timeout=10).raise_for_status()
+        requests.post(self._faults, json=script, timeout=10).raise_for_status()
+
+    def effects(self) -> list[dict[str, Any]]:
+        """Returns the transactions that Sanity has taken, oldest first."""
+        return list(requests.get(f"{self._faults}/effects?system=sanity", timeout=10).json())
+
+    def count_repeated(self) -> int:
+        """Returns how often Sanity was sent a transaction whose id it had taken before."""
+        asked = requests.get(f"{self._faults}/requests", timeout=10).json()
+        mutations = [each for each in asked if "mutate" in each["route"]]
+        return sum(each["count"] for each in mutations if each["status"] == 409)
+
+    @property
+    def _faults(self) -> str:
+        assert self.shop.addresses.sandbox is not None
+        return self.shop.addresses.sandbox["faults"]["url"]
 
 
 @contextmanager
-def running(home: Path) -> Iterator[RunningStack]:
-    """Starts `up` in a home, and ends it."""
+def running(home: Path, **settings: str) -> Iterator[RunningStack]:
+    """Starts `up` in a home with some settings, and ends it."""
     free = dict.fromkeys(("ENDPOINT_PORT", "DAGSTER_PORT", "SANDBOX_PORT"), "0")
     environment = {
         **os.environ,
         **free,
-        "SAGA_LEASE_SECONDS": str(LEASE_SECONDS),
         "COMMERCE_HOME": str(home),
+        **settings,
     }
     command = subprocess.Popen(
         [sys.executable, "-m", "commerce_pipelines", "up", "--json"],

@@ -297,3 +297,17 @@ def test_a_run_that_dies_after_the_store_is_undone_by_the_sweep(shop: Shop, cms:
     shop.make_due()
     shop.run()
     assert shop.titles() == cms.titles() == ["Product 1"]
+
+
+def test_many_documents_that_others_refer_to_are_all_named(shop: Shop, cms: Cms) -> None:
+    publish_and_die(shop, *(product(number) for number in range(1, 9)))
+    documents = cms.documents()
+    for number in range(1, 8):
+        about = {"_type": "reference", "_ref": documents[f"Product {number}"]["_id"]}
+        cms.create(_id=f"page-{number}", _type="page", title=f"Page {number}", about=about)
+
+    assert shop.recover() == {"parked": 1}
+
+    (reason,) = shop.values("SELECT reason FROM saga")
+    assert all(f"(from page-{number})" in reason for number in range(1, 8))
+    assert "Product 8" not in cms.titles()

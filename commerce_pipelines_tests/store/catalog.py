@@ -85,6 +85,11 @@ class Catalog:
         """Returns the first column of a query."""
         return [row[0] for row in self.rows(query, **names)]
 
+    def execute(self, script: str) -> None:
+        """Runs SQL as a person types it."""
+        with self.engine.begin() as connection:
+            connection.exec_driver_sql(script)
+
     def counts(self) -> dict[str, int]:
         """Returns how many rows each table has."""
         return {t: self.values(f"SELECT count(*) FROM {t}")[0] for t in CATALOG_TABLES}

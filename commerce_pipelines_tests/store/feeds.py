@@ -71,3 +71,33 @@ def products(number: int) -> st.SearchStrategy[Payload]:
 def pages(known: int = 4) -> st.SearchStrategy[list[Payload]]:
     """Returns pages in which the same few products come again and again."""
     return st.lists(st.integers(1, known).flatmap(products), max_size=6)
+
+
+def contested_pages(known: int = 3) -> st.SearchStrategy[list[Payload]]:
+    """Returns pages whose products take handles and SKUs from each other."""
+    variants = st.lists(
+        st.fixed_dictionaries(
+            {"external_id": st.sampled_from("ab")},
+            optional={"sku": st.sampled_from(["A", "B", "C", None])},
+        ),
+        max_size=2,
+        unique_by=(
+            lambda one: one["external_id"],
+            lambda one: one.get("sku") or one["external_id"],
+        ),
+    )
+
+    def contested(number: int) -> st.SearchStrategy[Payload]:
+        own = variants.map(
+            lambda each: [{**one, "external_id": f"{number}{one['external_id']}"} for one in each]
+        )
+        return st.fixed_dictionaries(
+            {"external_id": st.just(f"e{number}"), "title": st.sampled_from(TITLES)},
+            optional={"handle": st.sampled_from(["mug", "cup", "pot"]), "variants": own},
+        )
+
+    return st.lists(
+        st.integers(1, known).flatmap(contested),
+        max_size=known,
+        unique_by=lambda payload: payload["external_id"],
+    )

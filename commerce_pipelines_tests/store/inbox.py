@@ -6,7 +6,7 @@ from itertools import count
 
 from sqlalchemy import Connection, Engine, text
 
-from commerce_pipelines.store import messages
+from commerce_pipelines.store import message_claims, messages
 from commerce_pipelines.store.messages import Part, Receipt
 
 TOPIC = "products"
@@ -26,10 +26,10 @@ class Inbox:
         with self.engine.begin() as connection:
             return receive(connection, webhook_id, *bodies, aggregate=aggregate, items=items)
 
-    def claim(self, most_items: int = 100, topic: str = TOPIC) -> list[int]:
+    def claim(self, most_items: int = 100, topic: str = TOPIC, **more: int) -> list[int]:
         """Claims a page for a new saga that then works on."""
         with self.engine.begin() as connection:
-            return claim(connection, f"saga-{next(self._numbers)}", most_items, topic)
+            return claim(connection, f"saga-{next(self._numbers)}", most_items, topic, **more)
 
     def set_saga(self, number: int, status: str) -> None:
         """Moves a saga to another state, in whichever order."""
@@ -46,10 +46,10 @@ class Inbox:
         self.set_saga(number, "aborting")
         self.set_saga(number, "compensated")
 
-    def fail(self, number: int, error: str = "Sanity is away") -> None:
+    def fail(self, number: int, error: str = "Sanity is away", *, may_pass: bool = False) -> None:
         """Lets a saga have failed and been undone."""
         with self.engine.begin() as connection:
-            messages.fail(connection, f"saga-{number}", error)
+            messages.fail(connection, f"saga-{number}", error, may_pass=may_pass)
         self.compensate(number)
 
     def make_due(self) -> None:
@@ -87,12 +87,14 @@ def receive(
     return messages.receive(connection, "pim", webhook_id, TOPIC, parts)
 
 
-def claim(connection: Connection, saga_id: str, most_items: int, topic: str) -> list[int]:
+def claim(
+    connection: Connection, saga_id: str, most_items: int, topic: str, **more: int
+) -> list[int]:
     """Claims a page for a new saga in a transaction of the caller's."""
     connection.execute(
         text("INSERT INTO saga (saga_id, kind, lock_key) VALUES (:id, 'import', :id)"),
         {"id": saga_id},
     )
-    return messages.claim_page(
-        connection, topic=topic, saga_id=saga_id, run_id="run", most_items=most_items
+    return message_claims.claim_page(
+        connection, topic=topic, saga_id=saga_id, run_id="run", most_items=most_items, **more
     )

@@ -5,8 +5,20 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 
-from commerce_pipelines.store.catalog_undo import UndoneProducts
-from commerce_pipelines_tests.factories import Payload, full_product, price, product, variant
+from commerce_pipelines.store.catalog_undo import (
+    UndoneProducts,
+    leave_script,
+    undo_products,
+    undo_script,
+)
+from commerce_pipelines_tests.factories import (
+    Payload,
+    feed_items,
+    full_product,
+    price,
+    product,
+    variant,
+)
 from commerce_pipelines_tests.store import feeds
 from commerce_pipelines_tests.store.catalog import CATALOG_TABLES, Catalog
 
@@ -186,3 +198,50 @@ def test_undoing_one_of_two_pages_leaves_the_other(catalog: Catalog, undone: int
         "brand": 1,
         "external_id": 3,
     }
+
+
+def test_a_brand_that_a_product_may_go_back_to_stays(catalog: Catalog) -> None:
+    branding = catalog.take(product(1, brand="Acme"))
+    catalog.take(product(2, brand="Acme"))
+    before = catalog.rows("SELECT brand_id FROM product WHERE title = 'Product 2'")
+    page = catalog.take(product(2, brand="Other"))
+    catalog.hold(page.saga_id, "parked")
+
+    catalog.undo(branding)
+    catalog.undo(page)
+
+    assert catalog.rows("SELECT brand_id FROM product WHERE title = 'Product 2'") == before
+
+
+@settings(max_examples=30)
+@given(first=feeds.contested_pages(), ours=feeds.contested_pages(), theirs=feeds.contested_pages())
+def test_the_script_for_a_person_does_what_the_undo_does(
+    catalog: Catalog, first: list[Payload], ours: list[Payload], theirs: list[Payload]
+) -> None:
+    def undone(by_hand: bool) -> list[object]:
+        catalog.clear()
+        for messages, page in enumerate([first, ours, theirs], start=1):
+            catalog.take_items(feed_items(page, messages), f"saga-{messages}")
+        if by_hand:
+            catalog.execute(undo_script("saga-2"))
+        else:
+            with catalog.engine.begin() as connection:
+                undo_products(connection, "saga-2")
+        return [
+            catalog.content(),
+            catalog.rows(
+                """SELECT saga_id, undone_at IS NULL FROM product_revision
+                   ORDER BY product_id, saga_id"""
+            ),
+        ]
+
+    assert undone(by_hand=True) == undone(by_hand=False)
+
+
+def test_a_product_can_be_left_out_of_the_undo_by_hand(catalog: Catalog) -> None:
+    page = catalog.take(product(1), product(2))
+
+    catalog.execute(leave_script(page.saga_id, page.product_ids[0]))
+
+    assert catalog.undo(page) == UndoneProducts(deleted=1, restored=0, superseded=0)
+    assert catalog.values("SELECT title FROM product") == ["Product 1"]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hmac
 import time
-from collections import deque
 from collections.abc import Callable
 
 from fastapi import Request
 
+from commerce_pipelines.sandbox.rate import Rate
 from commerce_pipelines.sandbox.sanity import errors
 
 MUTATIONS_PER_SECOND = 25
@@ -42,9 +42,7 @@ class Access:
         self._project_id = project_id
         self._dataset = dataset
         self._token = token
-        self._limited = limited
-        self._clock = clock
-        self._recent: deque[float] = deque(maxlen=MUTATIONS_PER_SECOND)
+        self._rate = Rate(MUTATIONS_PER_SECOND, clock) if limited else None
 
     def check(self, request: Request, dataset: str) -> bool:
         """Tells whether the request carries the token; False is a reader of public documents.
@@ -74,9 +72,5 @@ class Access:
         Raises:
             SanityError: It is one too many within a second; it is not counted then.
         """
-        if not self._limited:
-            return
-        now = self._clock()
-        if len(self._recent) == MUTATIONS_PER_SECOND and now - self._recent[0] < 1.0:
+        if self._rate is not None and not self._rate.take():
             raise errors.rate_limited(MUTATIONS_PER_SECOND)
-        self._recent.append(now)

@@ -45,14 +45,16 @@ CREATE TABLE message (
   outcome JSONB,
   PRIMARY KEY (id),
   CONSTRAINT message_once UNIQUE (source, webhook_id, part),
-  CONSTRAINT message_state CHECK (state IN ('new', 'claimed', 'done', 'dead', 'superseded'))
+  CONSTRAINT message_state CHECK (state IN ('new', 'claimed', 'done', 'dead'))
 );
 
-CREATE INDEX message_due ON message (topic, next_try_at, id) WHERE state IN ('new', 'claimed');
+CREATE INDEX message_due ON message (topic, id, next_try_at) WHERE state IN ('new', 'claimed');
 
-CREATE INDEX message_in_order ON message (aggregate, id) WHERE state IN ('new', 'claimed');
+CREATE INDEX message_in_order ON message (aggregate, id) WHERE state IN ('new', 'claimed') AND tries > 0;
 
 CREATE INDEX message_of_saga ON message (saga_id);
+
+CREATE INDEX message_dead ON message (id) WHERE state = 'dead';
 
 CREATE TABLE product_revision (
   product_id TEXT NOT NULL,
@@ -311,6 +313,30 @@ END $$;
 
 CREATE TRIGGER saga_rules BEFORE INSERT OR UPDATE ON saga
   FOR EACH ROW EXECUTE FUNCTION saga_rules();
+
+CREATE FUNCTION saga_kept() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF OLD.finished_at IS NULL THEN
+    RAISE EXCEPTION 'saga % is unfinished and cannot be deleted', OLD.saga_id
+      USING ERRCODE = 'check_violation';
+  END IF;
+  RETURN OLD;
+END $$;
+
+CREATE TRIGGER saga_kept BEFORE DELETE ON saga
+  FOR EACH ROW EXECUTE FUNCTION saga_kept();
+
+CREATE FUNCTION saga_step_kept() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT FROM saga WHERE saga.saga_id = OLD.saga_id) THEN
+    RAISE EXCEPTION 'saga % step % is deleted with its saga only', OLD.saga_id, OLD.seq
+      USING ERRCODE = 'check_violation';
+  END IF;
+  RETURN OLD;
+END $$;
+
+CREATE TRIGGER saga_step_kept BEFORE DELETE ON saga_step
+  FOR EACH ROW EXECUTE FUNCTION saga_step_kept();
 
 CREATE FUNCTION saga_event_rules() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

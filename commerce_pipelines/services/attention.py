@@ -1,0 +1,229 @@
+"""What waits for a person, in words: what is wrong, what to do, what to type.
+
+The same words stand in `status`, in `sagas show` and in Dagster's asset checks.
+Does not belong here: the details of one saga (`saga_report`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+
+from commerce_pipelines.saga.parked import ParkedStep, count_parked, list_parked
+from commerce_pipelines.services.pim_import import TOPIC
+from commerce_pipelines.services.product_steps import UpsertProducts
+from commerce_pipelines.store.inbox_health import (
+    DeadMessage,
+    count_dead,
+    list_dead,
+    measure_backlog,
+)
+
+MOST_TOLD = 20
+MOST_WAITING = 10_000
+LONGEST_WAIT_SECONDS = 600.0
+LONGEST_ERROR = 400
+DECISIONS = {
+    "retry": "the cause is gone: try the undo again",
+    "accept": "what is there now is right: leave it as it is",
+    "resolve": "you have undone it by hand, for instance with the requests printed",
+}
+
+
+@dataclass(frozen=True)
+class Concern:
+    """One thing that waits for a person.
+
+    Attributes:
+        about: The system that the step changed, or `inbox`.
+        ids: Which saga and step, or which message.
+        problem: What is wrong, as one line.
+        advice: What to do, as one line.
+        commands: What to type, and when.
+        run_id: The run to look at.
+    """
+
+    about: str
+    ids: dict[str, str | int]
+    problem: str
+    advice: str
+    commands: dict[str, str]
+    run_id: str | None = None
+
+    @property
+    def told(self) -> str:
+        """Returns all of it as lines."""
+        commands = [f"  {command}" for command in self.commands]
+        return "\n".join([self.problem, f"To do: {self.advice}", *commands])
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns it for a program."""
+        known = asdict(self)
+        return {**known.pop("ids"), **known, "text": self.told}
+
+
+@dataclass(frozen=True)
+class Concerns:
+    """What waits of one kind.
+
+    Attributes:
+        count: How many there are.
+        told: The first of them.
+    """
+
+    count: int
+    told: list[Concern]
+
+    @property
+    def text(self) -> str:
+        """Returns them one below the other; empty when there are none."""
+        more = self.count - len(self.told)
+        lines = [*(each.told for each in self.told), *([f"… and {more} more."] if more > 0 else [])]
+        return "\n\n".join(lines)
+
+
+def parked_concerns(connection: Connection, limit: int = MOST_TOLD) -> Concerns:
+    """Returns the parked steps."""
+    parked = list_parked(connection, limit)
+    count = len(parked) if len(parked) < limit else count_parked(connection)
+    return Concerns(count, [concern_of_step(step) for step in parked])
+
+
+def dead_concerns(connection: Connection, limit: int = MOST_TOLD) -> Concerns:
+    """Returns the dead messages."""
+    dead = list_dead(connection, limit)
+    count = len(dead) if len(dead) < limit else count_dead(connection)
+    return Concerns(count, [_concern_of_message(message) for message in dead])
+
+
+def backlog_concerns(connection: Connection, limit: int = 1) -> Concerns:
+    """Returns one concern when the inbox is not drained; the words do not change with the time."""
+    backlog = measure_backlog(connection, TOPIC, MOST_WAITING + 1)
+    told = []
+    if backlog.count > MOST_WAITING:
+        told.append(f"More than {MOST_WAITING:,} messages wait.")
+    if (backlog.oldest_seconds or 0.0) > LONGEST_WAIT_SECONDS:
+        told.append(f"A message has waited for {LONGEST_WAIT_SECONDS / 60:.0f} minutes or more.")
+    if not told:
+        return Concerns(0, [])
+    concern = Concern(
+        about="inbox",
+        ids={},
+        problem=" ".join(told),
+        advice="Look whether imports fail, and whether Dagster's daemon and its sensor "
+        "pim_messages run.",
+        commands={"commerce-pipelines messages list": "see what waits, and its last error"},
+    )
+    return Concerns(1, [concern][:limit])
+
+
+def concern_of_step(step: ParkedStep) -> Concern:
+    """Returns what a person must know of a parked step."""
+    tries = f" after {step.tries + 1} tries" if step.tries else ""
+    return Concern(
+        about=system_of(step.name),
+        ids={"saga_id": step.saga_id, "step": step.seq},
+        problem=f"Saga {step.saga_id} is parked: step {step.seq} ({step.name}) could not be "
+        f"undone at {step.since:%Y-%m-%d %H:%M:%SZ}{tries}: {brief(step.error)}",
+        advice=_advice(step),
+        commands={
+            f"commerce-pipelines sagas show {step.saga_id}": "see what is there, what finishes it",
+            **decisions(step.saga_id),
+        },
+        run_id=step.run_id,
+    )
+
+
+def decisions(saga_id: str) -> dict[str, str]:
+    """Returns the commands that decide about a parked saga, and when each is right."""
+    return {
+        f'commerce-pipelines sagas {name} {saga_id} --reason "…"': meaning
+        for name, meaning in DECISIONS.items()
+    }
+
+
+def system_of(step_name: str) -> str:
+    """Returns the system that a step changes, the first part of its name."""
+    return step_name.partition(".")[0]
+
+
+def brief(error: str) -> str:
+    """Returns an error as one line: of an answer's body only the sentence, and no statement."""
+    line = " ".join(error.partition("\n[SQL")[0].split())
+    before, body, rest = line.partition(": {")
+    sentence = _SENTENCE.search(rest) if body else None
+    if sentence:
+        line = f"{before}: {sentence[1]}".replace('\\"', '"')
+    return line if len(line) <= LONGEST_ERROR else f"{line[: LONGEST_ERROR - 1]}…"
+
+
+def _advice(step: ParkedStep) -> str:
+    if any(sign in step.error for sign in _SIGNS_OF_UNKNOWN):
+        return _UNKNOWN_STEP
+    system = system_of(step.name)
+    if step.name == UpsertProducts.name:
+        return _PRODUCTS
+    kind = step.error.removeprefix("A late effect: ").partition(":")[0]
+    advice = _IN_SANITY.get(kind) if system == "sanity" else None
+    return advice or _BY_ERROR.get(kind, _REFUSED).format(system=system)
+
+
+def _concern_of_message(message: DeadMessage) -> Concern:
+    return Concern(
+        about="inbox",
+        ids={"message_id": message.id},
+        problem=f"Message {message.id} from {message.source} is dead since "
+        f"{message.since:%Y-%m-%d %H:%M:%SZ} after {_times(message.tries)}: "
+        f"{brief(message.error)}",
+        advice="Mend the cause, then replay it; newer words about its products stay.",
+        commands={
+            f"commerce-pipelines messages show {message.id}": "see what it brought, and its run",
+            f'commerce-pipelines messages replay {message.id} --reason "…"': "the cause is gone",
+        },
+        run_id=message.run_id,
+    )
+
+
+def _times(tries: int) -> str:
+    return "1 try" if tries == 1 else f"{tries} tries"
+
+
+# How Sanity and gateways say in JSON what is wrong.
+_SENTENCE = re.compile(r'"(?:description|message)": ?"((?:[^"\\]|\\.)+)"')
+
+_SIGNS_OF_UNKNOWN = ("No undo is known", "Nobody knows how to look")
+
+_UNKNOWN_STEP = (
+    "This version does not know the step: deploy the one that does, then retry; or undo by hand "
+    "what the plan says, then resolve."
+)
+_PRODUCTS = (
+    "Take away what the error names, then retry; or leave that product as it is with the SQL "
+    "printed, then retry."
+)
+_PERSON = "Have that changed in {system}, then retry; or accept, and it stays as it is."
+_RIGHTS = "Have the rights of our credentials restored in {system}, then retry."
+_ADDRESS = "Set the address of {system} to what it was, restart; then retry."
+_SILENT = (
+    "When {system} answers again: retry. Or undo it by hand with what is printed, then resolve."
+)
+_REFUSED = (
+    "The undo is refused for what is in it: put back by hand what stood there before, then "
+    "resolve; or accept what is there now."
+)
+_BY_ERROR = {
+    "NeedsPerson": _PERSON,
+    "Unauthorised": _RIGHTS,
+    "NotFound": _ADDRESS,
+    "Unavailable": _SILENT,
+    "Unknown": _SILENT,
+    "Busy": _SILENT,
+}
+_IN_SANITY = {
+    "Unauthorised": "Give the token in SANITY_SECRET_TOKEN the right to read, write and delete, "
+    "or set another one and restart; then retry.",
+    "NotFound": "Set SANITY_PROJECT_ID and SANITY_DATASET to what they were, restart; then retry.",
+}
