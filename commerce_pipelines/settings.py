@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     )
     brands_url: str | None = Field(None, description="Base address of the brand system.")
     brands_api_key: SecretStr | None = Field(None, description="API key of the brand system.")
+    brand_sync_minutes: int = Field(
+        1, gt=0, description="How often the brand system is asked what changed there."
+    )
     pim_webhook_secret: SecretStr | None = Field(
         None,
         description="Secret of the PIM's webhooks, `whsec_…`; several separated by spaces while "

@@ -6,10 +6,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from commerce_pipelines.cli.demo_brands import Brands
 from commerce_pipelines.cli.demo_shop import Shop
 
 EDITED_FIELD = "careNotes"
 EDIT = "Wipe with a dry cloth."
+NEW_BRAND = {
+    "name": "Demo Bakelite",
+    "description": "Switches that click.",
+    "logo_url": "https://example.com/logos/bakelite.svg",
+}
+RENAMED = "Demo Renamed"
 NEW_IDS = ("demo-lantern", "demo-hammock", "demo-flask")
 
 
@@ -70,10 +77,36 @@ def break_and_undo(shop: Shop) -> Iterator[Check]:
     )
 
 
+def bring_brands_both_ways(shop: Shop) -> Iterator[Check]:
+    """The brand system's brands come in, the store's go out, and nothing comes back."""
+    brands = Brands(shop)
+    there = brands.there()
+    here = brands.synced("the brands", lambda seen: len(seen) >= len(there))
+    yield Check("brands of the brand system in the store", len(there), len(here))
+    changes = shop.count_mutations("brands")
+    renamed = min(there)
+    brands.rename_there(renamed, RENAMED)
+    here = brands.synced("its name", lambda seen: seen[renamed]["name"] == RENAMED)
+    yield Check("renamed there: its name in the store", RENAMED, here[renamed]["name"])
+    created = brands.create_here(NEW_BRAND)
+    # Only when it is linked it is there; until then the brand system is not asked.
+    shop.wait_for("the new brand", brands.here_if(lambda seen: len(seen) > len(there)))
+    made = brands.there_named(NEW_BRAND["name"])
+    yield Check("created in the store: in the brand system", 1, len(made))
+    told = [", ".join(each[name] for name in NEW_BRAND) for each in (NEW_BRAND, *made.values())]
+    yield Check("what that says", told[0], told[-1])
+    brands.sync()
+    version = next(each["version"] for id_, each in brands.here().items() if id_ in made)
+    yield Check("no echo: its version", created["version"], version)
+    changed = shop.count_mutations("brands") - changes
+    yield Check("no echo: changes in the brand system", 2, changed)
+
+
 ACTS: dict[str, Callable[[Shop], Iterator[Check]]] = {
     "1. The PIM sends its catalogue": import_by_webhook,
     "2. The PIM sends the same again": import_again,
     "3. Sanity breaks in the middle of an import": break_and_undo,
+    "4. Brands, both ways": bring_brands_both_ways,
 }
 
 

@@ -54,18 +54,18 @@ class Shop:
         order: dict[str, Any] = {"url": f"{self.addresses.endpoint}/webhooks/pim"}
         if products is not None:
             order["products"] = products
-        delivery = self._call("POST", f"{self._at('pim')}/send", order)["deliveries"][0]
+        delivery = self.call("POST", f"{self._at('pim')}/send", order)["deliveries"][0]
         if delivery.get("status") != 202:
             raise DemoFailedError(f"The webhook was not taken: {delivery}")
         return int(delivery["answer"]["id"])
 
     def pim_products(self) -> list[dict[str, Any]]:
         """Returns the PIM's catalogue."""
-        return list(self._call("GET", f"{self._at('pim')}/products")["products"])
+        return list(self.call("GET", f"{self._at('pim')}/products")["products"])
 
     def message(self, message_id: int) -> dict[str, Any]:
         """Returns a message as the endpoint shows it."""
-        return dict(self._call("GET", f"{self.addresses.endpoint}/messages/{message_id}"))
+        return dict(self.call("GET", f"{self.addresses.endpoint}/messages/{message_id}"))
 
     def finished_message(self, message_id: int) -> dict[str, Any] | None:
         """Returns a message that is done; None before."""
@@ -78,7 +78,7 @@ class Shop:
         page = f"{self.addresses.endpoint}/store/products?limit=100"
         after = ""
         while True:
-            answer = self._call("GET", page + after)
+            answer = self.call("GET", page + after)
             titles |= {product["external_id"]: product["title"] for product in answer["products"]}
             if not answer["next"]:
                 return titles
@@ -95,9 +95,9 @@ class Shop:
             "POST", "mutate", {"mutations": [{"patch": {"id": document_id, "set": changes}}]}
         )
 
-    def count_mutations(self) -> int:
-        """Returns how many requests have changed something in Sanity."""
-        effects = self._call("GET", f"{self._at('faults')}/effects?system=sanity")
+    def count_mutations(self, system: str = "sanity") -> int:
+        """Returns how many requests have changed something in a system."""
+        effects = self.call("GET", f"{self._at('faults')}/effects?system={system}")
         return len(effects)
 
     def break_sanity(self) -> None:
@@ -107,27 +107,28 @@ class Shop:
             {"kind": "unavailable_before", "times": None},
         )
         for fault in faults:
-            self._call("POST", self._at("faults"), {**fault, "system": "sanity", "route": "mutate"})
+            self.call("POST", self._at("faults"), {**fault, "system": "sanity", "route": "mutate"})
 
     def mend_sanity(self) -> None:
         """Ends all faults."""
-        self._call("DELETE", self._at("faults"))
+        self.call("DELETE", self._at("faults"))
 
     @property
-    def _systems(self) -> dict[str, dict[str, str]]:
+    def systems(self) -> dict[str, dict[str, str]]:
+        """Returns where the sandbox's systems are."""
         return self.addresses.sandbox or {}
 
     def _at(self, system: str) -> str:
-        return self._systems[system]["url"]
+        return self.systems[system]["url"]
 
     def _sanity(
         self, method: str, what: str, body: Any = None, params: dict[str, str] | None = None
     ) -> Any:
-        sanity = self._systems["sanity"]
+        sanity = self.systems["sanity"]
         url = f"{sanity['url']}/v2025-02-19/data/{what}/{sanity['dataset']}"
-        return self._call(method, url, body, params=params, token=sanity["token"])
+        return self.call(method, url, body, params=params, token=sanity["token"])
 
-    def _call(
+    def call(
         self,
         method: str,
         url: str,
@@ -135,8 +136,16 @@ class Shop:
         *,
         params: dict[str, str] | None = None,
         token: str | None = None,
+        key: str | None = None,
     ) -> Any:
+        """Sends a request, with a system's token or key, and returns the answer.
+
+        Raises:
+            DemoFailedError: It was refused.
+        """
         headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if key:
+            headers["X-Api-Key"] = key
         answer = requests.request(
             method, url, json=body, params=params, headers=headers, timeout=_TIMEOUT_SECONDS
         )

@@ -72,6 +72,7 @@ def _print_step(saga_id: str, step: Facts) -> None:
                 print_text(f"  {name}: {_shown(step[name])}")
     _print_things(step.get("documents", []), "id")
     _print_things(step.get("products", []), "product_id")
+    _print_things(step.get("brands", []), "id")
     for one in step["errors"]:
         print_text(f"  error at {shown_moment(one['at'])}: {one['error']}")
     for request in step["requests"]:
@@ -79,11 +80,12 @@ def _print_step(saga_id: str, step: Facts) -> None:
 
 
 def _print_things(things: list[Facts], id_: str) -> None:
-    """Prints documents or products: what was there, what we wrote, what is there now."""
+    """Prints documents, products or brands: what was there, what we wrote, what is there now."""
     for thing in things[:MOST_THINGS]:
         how = "created by us" if thing["before"] in (None, {}) else "changed by us"
         undo = f", {_UNDO[thing['undo']]}" if "undo" in thing else ""
-        title = (thing.get("now") or {}).get("title")
+        now = thing.get("now") or {}
+        title = now.get("title") or now.get("name")
         print_text(f"  {thing[id_]}{f' {_cut(title)}' if title else ''}: {how}{undo}")
         for name, told in _fields(thing):
             print_text(f"    {name}: {told}")
@@ -122,6 +124,8 @@ def _print_request(saga_id: str, request: Facts) -> None:
         print_text(request["sql"].rstrip())
     elif "sql" in request:
         print_text(f'{source}\n    psql -v ON_ERROR_STOP=1 "$POSTGRES_URL"')
+    elif request["body"] is None:
+        print_text(_curl(request))
     else:
         print_text(f"{source}\n{_curl(request)}")
 
@@ -130,7 +134,8 @@ def _curl(request: Facts) -> str:
     # In double quotes, so that the shell puts the token in.
     headers = [f'-H "{name}: {value}"' for name, value in request["headers"].items()]
     first = f"    curl -X {request['method']} {shlex.quote(request['url'])}"
-    return " \\\n      ".join([first, *headers, "--data-binary @-"])
+    body = [] if request["body"] is None else ["--data-binary @-"]
+    return " \\\n      ".join([first, *headers, *body])
 
 
 def request_body(request: Facts) -> str:
@@ -155,6 +160,7 @@ _UNDO = {
     "superseded": "to leave, changed by somebody since",
     "gone": "gone",
     "restored": "restored already",
+    "in_use": "to delete once no product has it",
 }
 # What every write of a row changes says nothing.
 _OF_THE_ROW = frozenset(

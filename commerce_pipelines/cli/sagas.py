@@ -79,7 +79,7 @@ def show(
 
     Example: commerce-pipelines sagas show pim_import-0123abcd
     """
-    with open_desk(home, with_sanity=True) as desk:
+    with open_desk(home, with_systems=True) as desk:
         found = desk.describe_saga(saga_id)
     if request:
         print_text(_body_of(found, request))

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from commerce_pipelines.connectors.brands import BrandSystem
     from commerce_pipelines.connectors.sanity import Sanity
     from commerce_pipelines.services.operations import Desk
     from commerce_pipelines.settings import Settings
 
-SANITY_PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 5.0
 
 
 @contextmanager
@@ -36,22 +37,24 @@ def open_store(home: Path | None) -> Iterator[tuple[Settings, Engine]]:
 
 
 @contextmanager
-def open_desk(home: Path | None, *, with_sanity: bool = False) -> Iterator[Desk]:
+def open_desk(home: Path | None, *, with_systems: bool = False) -> Iterator[Desk]:
     """Opens what a person's commands look at.
 
     Args:
         home: The stack's directory.
-        with_sanity: Whether documents are read; the CMS is only asked, never changed.
+        with_systems: Whether other systems are read too; they are only asked, never changed.
     """
     from commerce_pipelines.services.operations import Desk
 
     with open_store(home) as (settings, engine):
-        sanity = _open_sanity(settings) if with_sanity else None
+        sanity = _open_sanity(settings) if with_systems else None
+        brand_system = _open_brand_system(settings) if with_systems else None
         try:
-            yield Desk(engine, sanity, settings.dagster_url)
+            yield Desk(engine, sanity, settings.dagster_url, brand_system)
         finally:
-            if sanity is not None:
-                sanity.close()
+            for opened in (sanity, brand_system):
+                if opened is not None:
+                    opened.close()
 
 
 def _open_sanity(settings: Settings) -> Sanity | None:
@@ -67,5 +70,20 @@ def _open_sanity(settings: Settings) -> Sanity | None:
         dataset=settings.sanity_dataset,
         token=settings.sanity_secret_token.get_secret_value(),
         budget=UnlimitedBudget(),
-        retry=RetryPolicy(budget_seconds=SANITY_PATIENCE_SECONDS),
+        retry=RetryPolicy(budget_seconds=PATIENCE_SECONDS),
+    )
+
+
+def _open_brand_system(settings: Settings) -> BrandSystem | None:
+    from commerce_pipelines.connectors.brands import BrandSystem
+    from commerce_pipelines.connectors.rate_budget import UnlimitedBudget
+    from commerce_pipelines.connectors.retry import RetryPolicy
+
+    if settings.brands_url is None or settings.brands_api_key is None:
+        return None
+    return BrandSystem.open(
+        url=settings.brands_url,
+        api_key=settings.brands_api_key.get_secret_value(),
+        budget=UnlimitedBudget(),
+        retry=RetryPolicy(budget_seconds=PATIENCE_SECONDS),
     )

@@ -90,6 +90,11 @@ class BrandSystem:
         """
         return cls(HttpSession(url, secret_headers={"X-Api-Key": api_key}, retry=retry), budget)
 
+    @property
+    def url(self) -> str:
+        """Returns the base address."""
+        return self._http.base_url
+
     def close(self) -> None:
         """Closes all connections."""
         self._http.close()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -17,7 +17,10 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    TypeAdapter,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
 from slugify import slugify
@@ -120,6 +123,36 @@ class Variant(_Payload):
         return self.title or " / ".join((self.options or {}).values()) or self.sku or "Default"
 
 
+class BrandReference(_Payload):
+    """A brand by its id in the brand system, by its name, or by both: then a known id counts."""
+
+    name: Name | None = None
+    external_id: Code | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> BrandReference:
+        if self.name is None and self.external_id is None:
+            raise ValueError("needs a name or an external_id")
+        return self
+
+
+_NAME: Final = TypeAdapter(Name)
+
+
+# A union's own messages would name its members in the field's path.
+def _brand(value: Any, union: ValidatorFunctionWrapHandler) -> str | BrandReference:
+    del union
+    if isinstance(value, dict):
+        return BrandReference.model_validate(value)
+    return value if isinstance(value, BrandReference) else _NAME.validate_python(value)
+
+
+Brand = Annotated[
+    str | BrandReference,
+    WrapValidator(_brand, json_schema_input_type=Name | BrandReference),
+]
+
+
 class Product(_Payload):
     """A product as a PIM sends it; only the title is required."""
 
@@ -129,7 +162,7 @@ class Product(_Payload):
     handle: Handle | None = None
     sku: Code | None = None
     status: Status | None = None
-    brand: Name | None = None
+    brand: Brand | None = None
     images: list[Address] | None = Field(None, max_length=250)
     options: list[Option] | None = Field(None, max_length=50)
     variants: list[Variant] | None = Field(None, max_length=MOST_VARIANTS)
@@ -179,13 +212,21 @@ def parse_product(payload: Any, position: int) -> Product | Rejection:
     try:
         return Product.model_validate(payload)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        pattern = first.get("ctx", {}).get("pattern", "")
-        reason = _PATTERNS.get(pattern) or first["msg"].removeprefix("Value error, ")
-        field = _path(first["loc"])
-        if not field and ": " in reason:
-            field, reason = reason.split(": ", 1)
+        field, reason = first_fault(error)
         return Rejection(position=position, field=field, reason=reason)
+
+
+def first_fault(error: ValidationError) -> tuple[str, str]:
+    """Returns the field at fault, empty for the whole, and the reason."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    pattern = first.get("ctx", {}).get("pattern", "")
+    reason = _PATTERNS.get(pattern) or first["msg"].removeprefix("Value error, ")
+    if first["type"] == "string_too_short":
+        reason += " that is not a space"
+    field = _path(first["loc"])
+    if not field and ": " in reason:
+        field, reason = reason.split(": ", 1)
+    return field, reason
 
 
 def products_of(payload: Any) -> list[Any]:

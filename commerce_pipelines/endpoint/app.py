@@ -11,10 +11,20 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from commerce_pipelines.domain.brands import BrandChanges, WantedBrand
 from commerce_pipelines.domain.catalog import Product
-from commerce_pipelines.endpoint import catalog, health, messages, problems, products, webhooks
+from commerce_pipelines.endpoint import (
+    brands,
+    catalog,
+    health,
+    messages,
+    problems,
+    products,
+    webhooks,
+)
 from commerce_pipelines.endpoint.callers import Callers
 from commerce_pipelines.endpoint.edge import Edge
 from commerce_pipelines.endpoint.resources import opened
@@ -42,6 +52,9 @@ _EXAMPLE = [
     },
 ]
 
+# Bodies that no route declares, for they are read strictly, and the answer that any may give.
+_READ_BY_HAND: tuple[type[BaseModel], ...] = (Product, WantedBrand, BrandChanges, problems.Problem)
+
 
 def create_app(settings: Settings) -> FastAPI:
     """Returns the application; it connects to nothing before it is started.
@@ -60,7 +73,8 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = _Described(
         title="commerce_pipelines",
-        description="Takes products from a PIM and shows what became of them. "
+        description="Takes products from a PIM and brands from the store's people, and shows what "
+        "became of them. "
         "Every error is `application/problem+json`.",
         version=_version(),
         lifespan=lifespan,
@@ -68,7 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     problems.install(app)
     app.add_middleware(Edge, callers=callers)
-    for part in (products, webhooks, messages, catalog, health):
+    for part in (products, webhooks, messages, catalog, brands, health):
         app.include_router(part.router)
     return app
 
@@ -86,7 +100,7 @@ class _Described(FastAPI):
 
 def _shapes() -> dict[str, Any]:
     _, described = models_json_schema(
-        [(Product, "validation"), (problems.Problem, "validation")],
+        [(shape, "validation") for shape in _READ_BY_HAND],
         ref_template="#/components/schemas/{model}",
     )
     shapes: dict[str, Any] = described["$defs"]

@@ -49,10 +49,18 @@ class Door:
         Raises:
             Unavailable: The sender should keep it and send it again later.
         """
-        reason = self._closed_because
-        if reason is not None and not is_known(connection, source, webhook_id):
+        if self._closed_because is not None and not is_known(connection, source, webhook_id):
+            self.check_open()
+
+    def check_open(self) -> None:
+        """Lets a change pass that writes a message of its own.
+
+        Raises:
+            Unavailable: There is no room for the message now.
+        """
+        if self._closed_because is not None:
             raise Unavailable(
-                f"{reason}; nothing new is taken. Keep the delivery and send it again later.",
+                f"{self._closed_because}; nothing new is taken. Keep it and send it again later.",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
 

@@ -16,18 +16,23 @@ from __future__ import annotations
 
 import dagster as dg
 
-from commerce_pipelines.flows.resources import SanityResource, StoreResource
+from commerce_pipelines.flows.resources import BrandsResource, SanityResource, StoreResource
 from commerce_pipelines.services.recovery import compensate_run, compensator
 
 # Long enough for a passing fault; a longer one is the sweep's.
 HOOK_PATIENCE_SECONDS = 5.0
 
 
-@dg.failure_hook(required_resource_keys={"store", "sanity"})
+@dg.failure_hook(required_resource_keys={"store", "sanity", "brands"})
 def compensate_at_once(context: dg.HookContext) -> None:
     """Undoes what the run gave up."""
     store: StoreResource = context.resources.store
     sanity: SanityResource = context.resources.sanity
-    undo = compensator(store.ledger, sanity.open(HOOK_PATIENCE_SECONDS))
+    brands: BrandsResource = context.resources.brands
+    undo = compensator(
+        store.ledger,
+        sanity.open(HOOK_PATIENCE_SECONDS),
+        brands.open(HOOK_PATIENCE_SECONDS) if brands.is_configured else None,
+    )
     outcomes = compensate_run(undo, context.run_id)
     context.log.info("undone at once: %s", dict(outcomes) or "nothing")

@@ -11,7 +11,7 @@ Nothing must not run beside it.
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -26,6 +26,7 @@ from commerce_pipelines.flows.tables import (
     preview,
     same_columns,
 )
+from commerce_pipelines.flows.young_runs import has_young_run
 from commerce_pipelines.services.drain import drain_key
 from commerce_pipelines.services.pim_import import KIND, TOPIC, PimImport, count_pages, deliver
 from commerce_pipelines.store import reports
@@ -36,15 +37,6 @@ DOCUMENTS = dg.AssetKey(["sanity", "product_documents"])
 OWNERS = ["team:commerce"]
 LONGEST_RUN_SECONDS = 1800
 SENSOR_SECONDS = 5
-# A run younger than this takes what waits; an older one is busy, or dead without Dagster knowing.
-YOUNG_RUN_SECONDS = 60
-
-_IN_PROGRESS = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
 
 
 class ImportConfig(dg.Config):
@@ -218,16 +210,10 @@ def messages_sensor(
     context: dg.SensorEvaluationContext, store: StoreResource
 ) -> dg.RunRequest | dg.SkipReason:
     """Asks the inbox for its state, never for a position in it."""
-    now = datetime.now(UTC)
-    young = dg.RunsFilter(
-        job_name=KIND,
-        statuses=_IN_PROGRESS,
-        created_after=now - timedelta(seconds=YOUNG_RUN_SECONDS),
-    )
-    if context.instance.get_runs_count(young):
+    if has_young_run(context.instance, KIND):
         return dg.SkipReason("An import has just been started; it takes what waits.")
     with store.engine.connect() as connection:
-        key = drain_key(connection, TOPIC, now)
+        key = drain_key(connection, TOPIC, datetime.now(UTC))
     return dg.RunRequest(run_key=key) if key else dg.SkipReason("No products wait.")
 
 

@@ -11,7 +11,7 @@ import time
 import dagster as dg
 
 from commerce_pipelines.flows.failures import shown_as_failures
-from commerce_pipelines.flows.resources import SanityResource, StoreResource
+from commerce_pipelines.flows.resources import BrandsResource, SanityResource, StoreResource
 from commerce_pipelines.services.recovery import compensator, first_due, sweep
 
 NAME = "saga_recovery"
@@ -21,11 +21,16 @@ LONGEST_RUN_SECONDS = 900
 
 @dg.op
 def undo_unfinished_sagas(
-    context: dg.OpExecutionContext, store: StoreResource, sanity: SanityResource
+    context: dg.OpExecutionContext,
+    store: StoreResource,
+    sanity: SanityResource,
+    brands: BrandsResource,
 ) -> None:
     """Undoes every saga that is due: given up, or its owner silent for longer than its lease."""
     with shown_as_failures():
-        outcomes = sweep(compensator(store.ledger, sanity.open()), context.run_id)
+        brand_system = brands.open() if brands.is_configured else None
+        undo = compensator(store.ledger, sanity.open(), brand_system)
+        outcomes = sweep(undo, context.run_id)
     # Dagster keeps plain strings only, no members of an enumeration.
     counts = {str(outcome): count for outcome, count in outcomes.items()}
     context.log.info("swept: %s", counts or "nothing")

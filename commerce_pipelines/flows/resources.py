@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import PrivateAttr
 from sqlalchemy import Engine
 
+from commerce_pipelines.connectors.brands import REQUESTS_PER_SECOND, BrandSystem
 from commerce_pipelines.connectors.rate_budget import SharedRateBudget
 from commerce_pipelines.connectors.retry import RetryPolicy
 from commerce_pipelines.connectors.sanity import Sanity
@@ -15,6 +16,8 @@ from commerce_pipelines.errors import ConfigurationError
 from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.settings import Settings
 from commerce_pipelines.store.engine import connect, libpq_url
+
+BRANDS_PATIENCE_SECONDS = 30.0
 
 
 class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -98,3 +101,54 @@ class SanityResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         )
         self._opened.append(sanity)
         return sanity
+
+
+class BrandsResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The brand system, within one budget of requests a second that all processes share."""
+
+    _budget: SharedRateBudget = PrivateAttr()
+    _settings: Settings = PrivateAttr()
+    _opened: list[BrandSystem] = PrivateAttr(default_factory=list)
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Reads the settings; connects to nothing yet."""
+        del context
+        self._settings = Settings()
+        self._budget = SharedRateBudget(
+            libpq_url(self._settings.require_postgres_url()),
+            system="brands",
+            per_second=REQUESTS_PER_SECOND,
+        )
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:
+        """Closes all connections."""
+        del context
+        for brand_system in self._opened:
+            brand_system.close()
+        self._budget.close()
+
+    @property
+    def is_configured(self) -> bool:
+        """Tells whether there is a brand system at all."""
+        return None not in (self._settings.brands_url, self._settings.brands_api_key)
+
+    def open(self, patience_seconds: float = BRANDS_PATIENCE_SECONDS) -> BrandSystem:
+        """Returns the brand system.
+
+        Args:
+            patience_seconds: How long a request is repeated while it does not answer.
+
+        Raises:
+            ConfigurationError: Its address or its key is not set.
+        """
+        settings = self._settings
+        if settings.brands_url is None or settings.brands_api_key is None:
+            raise ConfigurationError("Set BRANDS_URL and BRANDS_API_KEY.")
+        brand_system = BrandSystem.open(
+            url=settings.brands_url,
+            api_key=settings.brands_api_key.get_secret_value(),
+            budget=self._budget,
+            retry=RetryPolicy(budget_seconds=patience_seconds),
+        )
+        self._opened.append(brand_system)
+        return brand_system

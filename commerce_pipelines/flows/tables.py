@@ -30,6 +30,27 @@ DOCUMENT_COLUMNS = dg.TableSchema(
     ]
 )
 
+BRAND_COLUMNS = dg.TableSchema(
+    columns=[
+        dg.TableColumn("id", "text", "`brand_…`, made from its first name"),
+        dg.TableColumn("name", "text", "unique, case and accents folded"),
+        dg.TableColumn("description", "text"),
+        dg.TableColumn("logo_url", "text"),
+        dg.TableColumn("external_ids", "text[]", "its ids in the brand system"),
+        dg.TableColumn("gone_at", "timestamptz", "since when the brand system has it no longer"),
+        dg.TableColumn("version", "int", "goes up with each change"),
+    ]
+)
+
+PUSH_COLUMNS = dg.TableSchema(
+    columns=[
+        dg.TableColumn("brand_id", "text"),
+        dg.TableColumn("action", "text", "created, updated, lost, unchanged or failed"),
+        dg.TableColumn("external_id", "text", "its id in the brand system"),
+        dg.TableColumn("why", "text"),
+    ]
+)
+
 
 def same_columns(upstream: dg.AssetKey, names: Sequence[str]) -> dg.TableColumnLineage:
     """Returns a lineage in which each column comes from the one of the same name."""

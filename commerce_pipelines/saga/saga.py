@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from commerce_pipelines.errors import Conflict, Fenced, PermanentError
+from commerce_pipelines.errors import Conflict, Fenced, PermanentError, told
 from commerce_pipelines.saga.ledger import Claim, Ledger, StepRow
 from commerce_pipelines.saga.states import SagaStatus, StepState
 from commerce_pipelines.saga.step import JSON, ExternalStep, TransactionalStep
@@ -44,6 +44,42 @@ class Saga:
         """Renews the lease in the background while a long step works."""
         with keep_alive(ledger, claim):
             yield cls(ledger, claim)
+
+    @classmethod
+    @contextmanager
+    def joined(
+        cls,
+        ledger: Ledger,
+        saga_id: str,
+        run_id: str,
+        *,
+        on_failure: Callable[[BaseException], Callable[[Connection], None]] | None = None,
+        is_kept: Callable[[BaseException], bool] = lambda error: False,
+    ) -> Iterator[Saga]:
+        """Joins a saga for an op; what goes wrong inside gives it up.
+
+        Args:
+            ledger: The ledger.
+            saga_id: The saga.
+            run_id: The run that goes on with it.
+            on_failure: What else is written in the transaction that gives it up.
+            is_kept: Tells of an error after which the run itself goes on with the saga.
+
+        Raises:
+            Conflict: The saga is finished or being undone.
+            Busy: Another run owns it and is alive.
+        """
+        claim = ledger.join(saga_id, run_id)
+        with cls.kept_alive(ledger, claim) as saga:
+            try:
+                yield saga
+            except Fenced:
+                raise
+            # Also an interruption from outside: what is known to have ended need not be waited for.
+            except BaseException as error:
+                if not is_kept(error):
+                    saga.abort(told(error), also=on_failure and on_failure(error))
+                raise
 
     def take(
         self,

@@ -13,6 +13,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from commerce_pipelines.saga.parked import ParkedStep, count_parked, list_parked
+from commerce_pipelines.services import brand_push
+from commerce_pipelines.services.brand_sync import CreateBrands
 from commerce_pipelines.services.pim_import import TOPIC
 from commerce_pipelines.services.product_steps import UpsertProducts
 from commerce_pipelines.store.inbox_health import (
@@ -161,14 +163,19 @@ def brief(error: str) -> str:
 
 
 def _advice(step: ParkedStep) -> str:
+    if f"No undo is known for {brand_push.KIND}/" in step.error:
+        return _NO_BRAND_SYSTEM
     if any(sign in step.error for sign in _SIGNS_OF_UNKNOWN):
         return _UNKNOWN_STEP
     system = system_of(step.name)
     if step.name == UpsertProducts.name:
         return _PRODUCTS
+    if step.name == CreateBrands.name:
+        return _NEW_BRANDS
     kind = step.error.removeprefix("A late effect: ").partition(":")[0]
-    advice = _IN_SANITY.get(kind) if system == "sanity" else None
-    return advice or _BY_ERROR.get(kind, _REFUSED).format(system=system)
+    advice = _BY_SYSTEM.get(system, {}).get(kind)
+    named = _NAMES.get(system, system)
+    return advice or _BY_ERROR.get(kind, _REFUSED).format(system=named)
 
 
 def _concern_of_message(message: DeadMessage) -> Concern:
@@ -204,6 +211,14 @@ _PRODUCTS = (
     "Take away what the error names, then retry; or leave that product as it is with the SQL "
     "printed, then retry."
 )
+_NEW_BRANDS = (
+    "Give the products that have the new brands another one, then retry; or accept, and the new "
+    "brands stay; or leave one of them with the SQL printed, then retry."
+)
+_NO_BRAND_SYSTEM = (
+    "Set BRANDS_URL and BRANDS_API_KEY to what they were, restart; then retry. If they are set, "
+    "this version does not know the step: deploy the one that does."
+)
 _PERSON = "Have that changed in {system}, then retry; or accept, and it stays as it is."
 _RIGHTS = "Have the rights of our credentials restored in {system}, then retry."
 _ADDRESS = "Set the address of {system} to what it was, restart; then retry."
@@ -222,8 +237,14 @@ _BY_ERROR = {
     "Unknown": _SILENT,
     "Busy": _SILENT,
 }
+_NAMES = {"brands": "the brand system"}
 _IN_SANITY = {
     "Unauthorised": "Give the token in SANITY_SECRET_TOKEN the right to read, write and delete, "
     "or set another one and restart; then retry.",
     "NotFound": "Set SANITY_PROJECT_ID and SANITY_DATASET to what they were, restart; then retry.",
 }
+_IN_BRANDS = {
+    "Unauthorised": "Set the key of the brand system in BRANDS_API_KEY, restart; then retry.",
+    "NotFound": "Set BRANDS_URL to what it was, restart; then retry.",
+}
+_BY_SYSTEM = {"sanity": _IN_SANITY, "brands": _IN_BRANDS}

@@ -13,6 +13,7 @@ from datetime import datetime
 
 from sqlalchemy import Engine
 
+from commerce_pipelines.connectors.brands import BrandSystem
 from commerce_pipelines.connectors.sanity import Sanity
 from commerce_pipelines.saga import operations as ledger
 from commerce_pipelines.saga.operations import Decision
@@ -40,11 +41,13 @@ class Desk:
         engine: The store with its ledger.
         sanity: The CMS; None when it is not configured.
         dagster_url: Dagster's UI, for links to runs.
+        brand_system: The brand system; None when it is not configured.
     """
 
     engine: Engine
     sanity: Sanity | None = None
     dagster_url: str | None = None
+    brand_system: BrandSystem | None = None
 
     def status(self) -> JSON:
         """Returns how much is in which state, and what waits for a person."""
@@ -145,7 +148,13 @@ class Desk:
         Raises:
             NotFound: There is no such saga.
         """
-        return describe_saga(self.engine, self.sanity, self.dagster_url, saga_id)
+        return describe_saga(
+            self.engine,
+            saga_id,
+            sanity=self.sanity,
+            brand_system=self.brand_system,
+            dagster_url=self.dagster_url,
+        )
 
 
 def _chosen(steps: list[JSON], seq: int | None) -> list[JSON]:

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -32,7 +32,7 @@ from commerce_pipelines.connectors.sanity_mutations import pack
 from commerce_pipelines.domain.catalog import Product, Rejection, parse_product, products_of
 from commerce_pipelines.domain.feed import FeedItem, Rejected, merge
 from commerce_pipelines.domain.strict_json import loads
-from commerce_pipelines.errors import Busy, Fenced, InvalidInput, TransientError, told
+from commerce_pipelines.errors import Busy, InvalidInput, TransientError
 from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.saga.saga import Saga
 from commerce_pipelines.saga.step import JSON, Steps
@@ -133,19 +133,15 @@ class PimImport:
             "unchanged": sum(not document.mutated for document in written),
         }
 
-    @contextmanager
-    def _saga(self, saga_id: str, *, is_tried_again: bool = False) -> Iterator[Saga]:
+    def _saga(self, saga_id: str, *, is_tried_again: bool = False) -> AbstractContextManager[Saga]:
         """Joins the saga; what goes wrong inside marks it, and its messages, as failed."""
-        claim = self.ledger.join(saga_id, self.run_id)
-        with Saga.kept_alive(self.ledger, claim) as saga:
-            try:
-                yield saga
-            except Fenced:
-                raise
-            except BaseException as error:  # also an interrupt: a terminated run is to be undone
-                if not (is_tried_again and isinstance(error, TransientError)):
-                    saga.abort(told(error), also=_fail_messages(saga_id, error))
-                raise
+        return Saga.joined(
+            self.ledger,
+            saga_id,
+            self.run_id,
+            on_failure=lambda error: messages.failed(saga_id, error),
+            is_kept=lambda error: is_tried_again and isinstance(error, TransientError),
+        )
 
     def _read_page(self, saga_id: str) -> Page:
         with self.ledger.engine.begin() as connection:
@@ -263,12 +259,6 @@ def _read_list(connection: Connection, message: messages.Claimed) -> list[Any]:
     except InvalidInput as error:
         messages.bury(connection, message.id, str(error))
         return []
-
-
-def _fail_messages(saga_id: str, error: BaseException) -> Callable[[Connection], None]:
-    told_as = str(error) or "its run was interrupted"
-    may_pass = isinstance(error, TransientError)
-    return lambda connection: messages.fail(connection, saga_id, told_as, may_pass=may_pass)
 
 
 def _record(connection: Connection, saga_id: str, documents: Sequence[Document]) -> None:

@@ -7,19 +7,35 @@ from collections import Counter
 
 from sqlalchemy.exc import DBAPIError
 
+from commerce_pipelines.connectors.brands import BrandSystem
 from commerce_pipelines.connectors.sanity import Sanity
 from commerce_pipelines.errors import Fenced
 from commerce_pipelines.saga.audit import Auditor, first_audit_due
 from commerce_pipelines.saga.compensation import Compensator, Outcome
 from commerce_pipelines.saga.ledger import Ledger
-from commerce_pipelines.services import pim_import
+from commerce_pipelines.saga.step import Steps
+from commerce_pipelines.services import brand_push, brand_sync, pim_import
 
 _log = logging.getLogger(__name__)
 
 
-def compensator(ledger: Ledger, sanity: Sanity) -> Compensator:
-    """Returns what undoes every kind of saga in this project."""
-    return Compensator(ledger, {pim_import.KIND: pim_import.steps(sanity)})
+def compensator(
+    ledger: Ledger, sanity: Sanity, brand_system: BrandSystem | None = None
+) -> Compensator:
+    """Returns what undoes every kind of saga in this project.
+
+    Args:
+        ledger: The ledger.
+        sanity: The CMS.
+        brand_system: The brand system; without one its pushes are parked.
+    """
+    kinds: dict[str, Steps] = {
+        pim_import.KIND: pim_import.steps(sanity),
+        brand_sync.KIND: brand_sync.steps(),
+    }
+    if brand_system is not None:
+        kinds[brand_push.KIND] = brand_push.steps(brand_system)
+    return Compensator(ledger, kinds)
 
 
 def first_due(ledger: Ledger) -> str | None:

@@ -33,7 +33,7 @@ class Ages:
     Attributes:
         bodies_days: The bodies of messages.
         messages_days: Messages; as long, a repeated delivery is known as such.
-        steps_days: What steps planned and did, and before-images of products.
+        steps_days: What steps planned and did, and before-images of products and brands.
         sagas_days: Sagas with their events.
     """
 
@@ -52,7 +52,7 @@ class Retention:
         ages: How old what is deleted must be.
         open_sanity: Opens the CMS; called only when there are seals to delete.
         messages_a_page: How many messages, or seals, one commit looks at.
-        sagas_a_page: How many sagas; each may have before-images of thousands of products.
+        sagas_a_page: How many sagas; each may have thousands of before-images.
     """
 
     engine: Engine

@@ -11,13 +11,14 @@ from collections import Counter
 
 from sqlalchemy import Connection, Engine
 
+from commerce_pipelines.connectors.brands import BrandSystem
 from commerce_pipelines.connectors.sanity import Sanity
 from commerce_pipelines.errors import CommerceError
 from commerce_pipelines.saga import operations as ledger
 from commerce_pipelines.saga.parked import ParkedStep
 from commerce_pipelines.saga.states import NOTHING_TO_UNDO, StepState
 from commerce_pipelines.saga.step import JSON
-from commerce_pipelines.services import by_hand
+from commerce_pipelines.services import brand_report, by_hand
 from commerce_pipelines.services.attention import brief, concern_of_step, decisions, system_of
 from commerce_pipelines.services.document_steps import WriteDocuments, plan_undo
 from commerce_pipelines.services.product_steps import UpsertProducts
@@ -29,15 +30,21 @@ MOST_ERRORS = 5
 
 
 def describe_saga(
-    engine: Engine, sanity: Sanity | None, dagster_url: str | None, saga_id: str
+    engine: Engine,
+    saga_id: str,
+    *,
+    sanity: Sanity | None,
+    brand_system: BrandSystem | None,
+    dagster_url: str | None,
 ) -> JSON:
     """Returns everything that is known of a saga, and what would finish it.
 
     Args:
         engine: The store with its ledger.
-        sanity: The CMS; None when it is not configured.
-        dagster_url: Dagster's UI, for links to runs.
         saga_id: The saga.
+        sanity: The CMS; None when it is not configured.
+        brand_system: The brand system; None when it is not configured.
+        dagster_url: Dagster's UI, for links to runs.
 
     Raises:
         NotFound: There is no such saga.
@@ -49,6 +56,8 @@ def describe_saga(
     for step in steps:
         if step["system"] == "sanity" and "documents" in step:
             step.update(_look_at_documents(sanity, step))
+        if step["name"] in brand_report.IN_BRAND_SYSTEM and _is_open(step):
+            step.update(brand_report.describe_there(brand_system, step))
     runs = [saga["root_run_id"], saga["last_run_id"], *(one["run_id"] for one in messages)]
     return {
         **_head(saga),
@@ -101,7 +110,7 @@ def _describe_step(connection: Connection, saga: JSON, step: JSON) -> JSON:
         "errors": _errors(saga, step),
         "requests": [],
     }
-    is_open = step["state"] not in NOTHING_TO_UNDO
+    is_open = _is_open(step)
     if step["name"] == WriteDocuments.name:
         # A finished saga's plans are deleted after their time.
         documents = known.pop("plan").get("documents", [])
@@ -112,7 +121,13 @@ def _describe_step(connection: Connection, saga: JSON, step: JSON) -> JSON:
         known["products"] = load_revisions(connection, saga["saga_id"], MOST_SHOWN)
         if step["state"] == StepState.PARKED:
             known["requests"] = by_hand.store_requests(step)
+    if step["name"] in brand_report.IN_STORE and is_open:
+        known |= brand_report.describe_in_store(connection, saga["saga_id"], step)
     return known
+
+
+def _is_open(step: JSON) -> bool:
+    return step["state"] not in NOTHING_TO_UNDO
 
 
 def _errors(saga: JSON, step: JSON) -> list[JSON]:

@@ -10,12 +10,16 @@ from typing import Final
 
 from sqlalchemy import text
 
-_BRANDS: Final = text("""
+from commerce_pipelines.store.brand_ids import new_brand_id
+
+_BRANDS: Final = text(f"""
     INSERT INTO brand (id, name, name_key, saga_id)
-    SELECT DISTINCT ON (brand_key) 'brand_' || md5(brand_key), brand_name, brand_key, :saga
-    FROM staged_product
-    WHERE brand_key IS NOT NULL AND action IN ('create', 'update')
-    ORDER BY brand_key, no
+    SELECT {new_brand_id("brand_key")}, brand_name, brand_key, :saga
+    FROM (SELECT DISTINCT ON (brand_key) brand_key, brand_name
+          FROM staged_product
+          WHERE brand_key IS NOT NULL AND action IN ('create', 'update')
+          ORDER BY brand_key, no) AS named
+    WHERE NOT EXISTS (SELECT FROM brand WHERE brand.name_key = brand_key)
     ON CONFLICT (name_key) DO NOTHING""")
 
 _CREATE: Final = text("""
@@ -23,7 +27,8 @@ _CREATE: Final = text("""
         INSERT INTO product (id, title, handle, description, status, brand_id, images, metadata,
                              feed_hash, message_id, saga_id)
         SELECT staged.product_id, staged.title, staged.handle, staged.description,
-               coalesce(staged.status, 'published'), brand.id, coalesce(staged.images, '[]'),
+               coalesce(staged.status, 'published'), coalesce(staged.brand_id, brand.id),
+               coalesce(staged.images, '[]'),
                coalesce(staged.metadata, '{}'), staged.feed_hash, staged.message_id, :saga
         FROM staged_product staged LEFT JOIN brand ON brand.name_key = staged.brand_key
         WHERE staged.action = 'create'
@@ -64,7 +69,8 @@ _UPDATE: Final = text("""
             description = CASE WHEN has_description THEN staged.description
                                ELSE product.description END,
             status = coalesce(staged.status, product.status),
-            brand_id = CASE WHEN has_brand THEN brand.id ELSE product.brand_id END,
+            brand_id = CASE WHEN has_brand THEN coalesce(staged.brand_id, brand.id)
+                            ELSE product.brand_id END,
             images = coalesce(staged.images, product.images),
             metadata = coalesce(staged.metadata, product.metadata),
             feed_hash = staged.feed_hash, message_id = staged.message_id,

@@ -50,7 +50,7 @@ def upsert_products(
     names = {"saga": saga_id, "system": system}
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('catalog_import'))"))
     stage(connection, rows)
-    for statement in (_DECIDE, _ANALYZE, _FREE_IDS, _REFUSE_HANDLES):
+    for statement in (_DECIDE, _ANALYZE, _FREE_IDS, _FIND_BRANDS, _REFUSE_HANDLES):
         connection.execute(statement, names)
     # Who is refused keeps what it would have given away, so others may have to follow.
     while any(connection.execute(each, names).rowcount for each in (_REFUSE_SKUS, _REFUSE_IDS)):
@@ -151,7 +151,29 @@ _DECIDE: Final = text("""
     WHERE staged.no = self.no""")
 
 # Without it the planner takes a page of thousands for one row, and loops.
-_ANALYZE: Final = text("ANALYZE staged_product (no, product_id, action)")
+_ANALYZE: Final = text("ANALYZE staged_product (no, product_id, action, brand_external_id)")
+
+# A linked brand counts whatever name is given. A product that was taken before its brand was
+# linked gets the linked one, though the feed says nothing new.
+_FIND_BRANDS: Final = text("""
+    UPDATE staged_product staged
+    SET brand_id = link.brand_id,
+        brand_key = CASE WHEN link.brand_id IS NULL THEN staged.brand_key END,
+        action = CASE
+            WHEN link.brand_id IS NOT NULL AND link.brand_id IS DISTINCT FROM product.brand_id
+                 AND staged.action = 'unchanged' AND staged.note IS NULL THEN 'update'
+            WHEN coalesce(link.brand_id, staged.brand_key) IS NULL
+                 AND staged.action IN ('create', 'update') THEN 'refused'
+            ELSE staged.action END,
+        note = CASE
+            WHEN coalesce(link.brand_id, staged.brand_key) IS NULL
+                 AND staged.action IN ('create', 'update')
+            THEN 'brand.external_id: ' || self.brand_external_id
+                 || ' is not known, and no name is given' ELSE staged.note END
+    FROM staged_product self
+    LEFT JOIN foreign_brand link ON link.external_id = self.brand_external_id
+    LEFT JOIN product ON product.id = self.product_id
+    WHERE self.no = staged.no AND self.brand_external_id IS NOT NULL""")
 
 # A handle that the feed chose itself is never changed behind its back.
 _REFUSE_HANDLES: Final = text("""

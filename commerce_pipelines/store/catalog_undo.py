@@ -7,12 +7,13 @@ that another product has taken meanwhile stays there, and is named.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, text
+
+from commerce_pipelines.store.sql_script import inlined, quoted
 
 
 @dataclass(frozen=True)
@@ -89,30 +90,22 @@ def leave_products(connection: Connection, saga_id: str) -> None:
 def undo_script(saga_id: str) -> str:
     """Returns SQL that takes back a saga's changes to products as `undo_products` does."""
     names = {
-        "saga": _quoted(saga_id),
+        "saga": quoted(saga_id),
         "ids": "NULL",
         "handles": "kept_handles",
         "skus": "kept_skus",
         "incomplete": "kept_handles || incomplete",
     }
     return _SCRIPT.format(
-        **{name: _inline(part, names) for name, part in _SCRIPT_PARTS.items()},
-        children=";\n".join(_inline(part, names) for part in _RESTORE_CHILDREN),
+        **{name: inlined(part, names) for name, part in _SCRIPT_PARTS.items()},
+        children=";\n".join(inlined(part, names) for part in _RESTORE_CHILDREN),
     )
 
 
 def leave_script(saga_id: str, product_id: str) -> str:
     """Returns SQL after which the undo of a saga leaves a product as it is."""
-    names = {"saga": _quoted(saga_id), "ids": f"ARRAY[{_quoted(product_id)}]"}
-    return "".join(f"{_inline(statement, names)};\n" for statement in _LEAVE)
-
-
-def _quoted(value: str) -> str:
-    return "'{}'".format(value.replace("'", "''"))
-
-
-def _inline(statement: TextClause, names: dict[str, str]) -> str:
-    return re.sub(r"(?<![:\w]):(\w+)", lambda found: names[found[1]], statement.text.strip("\n"))
+    names = {"saga": quoted(saga_id), "ids": f"ARRAY[{quoted(product_id)}]"}
+    return "".join(f"{inlined(statement, names)};\n" for statement in _LEAVE)
 
 
 _OURS: Final = """revision.saga_id = :saga AND revision.undone_at IS NULL

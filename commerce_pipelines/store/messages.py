@@ -10,13 +10,15 @@ its saga. Does not belong here: which messages come next (`message_claims`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
+
+from commerce_pipelines.errors import TransientError
 
 MOST_TRIES = 10
 PATIENCE_HOURS = 24
@@ -174,6 +176,13 @@ def fail(connection: Connection, saga_id: str, error: str, *, may_pass: bool = F
         "most_spared": MOST_TRIES - TRIES_LEFT,
     }
     connection.execute(_FAIL, names)
+
+
+def failed(saga_id: str, error: BaseException) -> Callable[[Connection], None]:
+    """Returns what notes an error on a saga's messages, in the transaction that gives it up."""
+    told_as = str(error) or "its run was interrupted"
+    may_pass = isinstance(error, TransientError)
+    return lambda connection: fail(connection, saga_id, told_as, may_pass=may_pass)
 
 
 _INSERT: Final = text("""

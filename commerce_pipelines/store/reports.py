@@ -23,6 +23,12 @@ def latest_products(connection: Connection, limit: int) -> list[dict[str, Any]]:
     return [dict(row) for row in rows]
 
 
+def latest_brands(connection: Connection, limit: int) -> list[dict[str, Any]]:
+    """Returns the brands changed last, newest first."""
+    rows = connection.execute(_LATEST_BRANDS, {"limit": limit}).mappings()
+    return [dict(row) for row in rows]
+
+
 def rejections_of_run(connection: Connection, run_id: str, limit: int) -> list[dict[str, Any]]:
     """Returns the products that a run did not take: message, position, field and reason."""
     rows = connection.execute(_REJECTIONS, {"run": run_id, "limit": limit}).mappings()
@@ -35,6 +41,13 @@ _LATEST: Final = text("""
            product.version
     FROM product LEFT JOIN brand ON brand.id = product.brand_id
     ORDER BY product.updated_at DESC, product.id LIMIT :limit""")
+
+_LATEST_BRANDS: Final = text("""
+    SELECT id, name, description, logo_url, gone_at, version, (
+        SELECT array_to_string(array_agg(external_id ORDER BY external_id), ', ')
+        FROM foreign_brand WHERE brand_id = brand.id AND foreign_brand.gone_at IS NULL
+    ) AS external_ids
+    FROM brand ORDER BY updated_at DESC, id LIMIT :limit""")
 
 _REJECTIONS: Final = text("""
     SELECT message.id, rejection

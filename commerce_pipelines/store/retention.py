@@ -158,9 +158,13 @@ _STRIP_SAGAS: Final = text(f"""
     revisions AS (
         DELETE FROM product_revision USING page
         WHERE page.old AND product_revision.saga_id = page.saga_id
+        RETURNING 1),
+    brand_revisions AS (
+        DELETE FROM brand_revision USING page
+        WHERE page.old AND brand_revision.saga_id = page.saga_id
         RETURNING 1)
     SELECT max(saga_id) AS last, (SELECT count(*) FROM steps) AS steps,
-           (SELECT count(*) FROM revisions) AS revisions
+           (SELECT count(*) FROM revisions) + (SELECT count(*) FROM brand_revisions) AS revisions
     FROM page""")
 
 _SEALED_STEPS: Final = text(f"""

@@ -13,17 +13,17 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from commerce_pipelines.domain.catalog import Product, fold_name
+from commerce_pipelines.domain.catalog import BrandReference, Product, fold_name
 from commerce_pipelines.domain.feed import FeedRow
 
 _TABLES: Final = """
 CREATE TEMP TABLE IF NOT EXISTS staged_product (
     no int PRIMARY KEY, new_id text, external_id text, handle text COLLATE "C",
     own_handle boolean, title text, description text, has_description boolean,
-    status text, brand_key text, brand_name text, has_brand boolean,
+    status text, brand_key text, brand_name text, brand_external_id text, has_brand boolean,
     images jsonb, metadata jsonb, has_options boolean, has_variants boolean,
     feed_hash bytea, message_id bigint,
-    product_id text, action text, note text) ON COMMIT DELETE ROWS;
+    product_id text, brand_id text, action text, note text) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS staged_option (
     no int, position smallint, title text, values text[]) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS staged_variant (
@@ -35,8 +35,8 @@ CREATE TEMP TABLE IF NOT EXISTS staged_price (
 
 _PRODUCT_COLUMNS: Final = (
     "no, new_id, external_id, handle, own_handle, title, description, has_description, status, "
-    "brand_key, brand_name, has_brand, images, metadata, has_options, has_variants, "
-    "feed_hash, message_id"
+    "brand_key, brand_name, brand_external_id, has_brand, images, metadata, has_options, "
+    "has_variants, feed_hash, message_id"
 )
 
 Row = tuple[Any, ...]
@@ -79,8 +79,7 @@ def _products(rows: Sequence[FeedRow]) -> Iterator[Row]:
             product.description,
             "description" in given,
             product.status,
-            fold_name(product.brand) if product.brand else None,
-            product.brand,
+            *_brand(product.brand),
             "brand" in given,
             _json([] if product.images is None and "images" in given else product.images),
             _json({} if product.metadata is None and "metadata" in given else product.metadata),
@@ -89,6 +88,14 @@ def _products(rows: Sequence[FeedRow]) -> Iterator[Row]:
             row.feed_hash,
             row.message_id,
         )
+
+
+def _brand(brand: str | BrandReference | None) -> Row:
+    """Returns its folded name, its name and its id in the brand system."""
+    name, external_id = (
+        (brand.name, brand.external_id) if isinstance(brand, BrandReference) else (brand, None)
+    )
+    return fold_name(name) if name else None, name, external_id
 
 
 def _options(rows: Sequence[FeedRow]) -> Iterator[Row]:

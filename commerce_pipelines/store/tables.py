@@ -48,10 +48,50 @@ brand = Table(
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("name_key", Text, nullable=False, unique=True),
+    Column("description", Text),
+    Column("logo_url", Text),
+    _moment("gone_at", known=False),
     Column("version", BigInteger, nullable=False, server_default="1"),
     Column("saga_id", Text),
     _moment("created_at"),
     _moment("updated_at"),
+)
+
+# What the brand system had when we last agreed with it, and on which version of ours.
+foreign_brand = Table(
+    "foreign_brand",
+    metadata,
+    Column("external_id", Text, primary_key=True),
+    Column("brand_id", Text, ForeignKey("brand.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("logo_url", Text),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("brand_version", BigInteger, nullable=False),
+    _moment("gone_at", known=False),
+    Column("saga_id", Text),
+    Index("foreign_brand_of", "brand_id"),
+    Index("foreign_brand_changed", "updated_at"),
+)
+
+brand_revision = Table(
+    "brand_revision",
+    metadata,
+    Column("saga_id", Text, primary_key=True),
+    Column("brand_id", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("before", JSONB(none_as_null=True)),
+    _moment("at"),
+    _moment("undone_at", known=False),
+)
+
+# How far another system was read, and how many records it had then.
+watermark = Table(
+    "watermark",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("total", BigInteger, nullable=False),
 )
 
 product = Table(

@@ -16,9 +16,9 @@ from commerce_pipelines.runtime.postgres import EmbeddedPostgres
 from commerce_pipelines.sandbox.server import RunningSandbox
 from commerce_pipelines.store.engine import connect
 from commerce_pipelines.store.schema import migrate
-from commerce_pipelines_tests.benchmarks import imports, ledger, recovery, webhooks
+from commerce_pipelines_tests.benchmarks import brand_syncs, imports, ledger, recovery, webhooks
 
-PARTS = ("ledger", "store", "documents", "webhooks", "recovery")
+PARTS = ("ledger", "store", "documents", "brands", "webhooks", "recovery")
 _console = Console(width=120)
 
 
@@ -50,6 +50,9 @@ def main(parts: Iterable[str]) -> None:
         if "store" in wanted:
             columns = ("into the store", "first", "bare COPY", "ratio", "unchanged", "peak memory")
             _show("Import", columns, imports.store_rows(fresh, sanity))
+        if "brands" in wanted:
+            heads = ("brands", "median", "requests")
+            _show("Brands", heads, brand_syncs.rows(fresh))
         if "documents" in wanted:
             heads = ("products", "in the store", "with documents in the sandbox")
             _show("Import with documents", heads, imports.document_rows(fresh, sanity))

@@ -8,10 +8,13 @@ cancellation is refused, so an undo that does not look first cannot end.
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
@@ -23,7 +26,6 @@ class OrderSystem(AbstractContextManager["OrderSystem"]):
     Attributes:
         orders: State by reference, `open` or `cancelled`.
         effects: How often each (reference, verb) changed something.
-        underway: How many late orders are still to be applied.
         late_seconds: How long the next orders are applied after their caller has gone.
         busy_after: How many requests are still applied and then answered with 503.
     """
@@ -33,15 +35,17 @@ class OrderSystem(AbstractContextManager["OrderSystem"]):
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._lock = threading.Lock()
+        self._nobody_late = threading.Condition(self._lock)
+        self._underway = 0
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything."""
+        """Forgets everything, after the late orders of before have come."""
+        self._await_late_orders()
         self.orders: dict[str, str] = {}
         self.effects: Counter[tuple[str, str]] = Counter()
         self.late_seconds = 0.0
         self.busy_after = 0
-        self.underway = 0
 
     @property
     def url(self) -> str:
@@ -64,9 +68,23 @@ class OrderSystem(AbstractContextManager["OrderSystem"]):
 
     def open_orders(self) -> list[str]:
         """Returns the references of orders that stand, the late ones included."""
-        while self.underway:
-            time.sleep(0.01)
+        self._await_late_orders()
         return sorted(reference for reference, state in self.orders.items() if state == "open")
+
+    def apply_late(self, hang_up: Callable[[], None], act: Callable[[], object]) -> None:
+        """Does what was asked for when its caller has long gone."""
+        with self._lock:
+            self._underway += 1
+        hang_up()
+        time.sleep(self.late_seconds)
+        act()
+        with self._nobody_late:
+            self._underway -= 1
+            self._nobody_late.notify_all()
+
+    def _await_late_orders(self) -> None:
+        with self._nobody_late:
+            self._nobody_late.wait_for(lambda: self._underway == 0)
 
     def place(self, reference: str) -> tuple[int, Any]:
         """Places an order once."""
@@ -103,12 +121,9 @@ def _routes(system: OrderSystem) -> type[BaseHTTPRequestHandler]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             act = system.cancel if self.path == "/cancel" else system.place
             if self.path == "/orders" and system.late_seconds:
-                self.connection.shutdown(2)
                 self.close_connection = True
-                system.underway += 1
-                time.sleep(system.late_seconds)
-                act(body["reference"])
-                system.underway -= 1
+                hang_up = partial(self.connection.shutdown, socket.SHUT_RDWR)
+                system.apply_late(hang_up, partial(act, body["reference"]))
                 return
             status, answer = act(body["reference"])
             if system.busy_after:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,6 +28,7 @@ from commerce_pipelines_tests.crashes.erp import OrderSystem
 from commerce_pipelines_tests.crashes.points import Stop
 from commerce_pipelines_tests.databases import Databases
 from commerce_pipelines_tests.factories import full_product, product
+from commerce_pipelines_tests.services.brand_sides import both_sides
 from commerce_pipelines_tests.services.cms import Cms
 from commerce_pipelines_tests.services.shop import Shop
 
@@ -43,6 +45,8 @@ FEED = [
 ]
 
 _forks = multiprocessing.get_context("forkserver")
+# Starting a process looks after all others too, which is not safe in threads.
+_children = threading.Lock()
 _forks.set_forkserver_preload(["pytest", scenes.__name__])
 
 
@@ -75,6 +79,7 @@ class Ground:
     Attributes:
         shop: The store, in the hands of this process.
         cms: Sanity as its editors see it.
+        sides: The brands of the store and of the brand system.
         orders: The order system.
     """
 
@@ -92,6 +97,8 @@ class Ground:
         )
         self.shop = Shop(Ledger(engine, scenes.LEASE_SECONDS), sanity)
         self.cms = Cms(systems.sandbox.addresses)
+        self._open_sides = both_sides(self.shop.ledger, systems.sandbox.addresses, empty=False)
+        self.sides = self._open_sides.__enter__()
 
     def prepare(self) -> None:
         """Fills the store and leaves a feed in the inbox."""
@@ -109,6 +116,7 @@ class Ground:
     def close(self) -> None:
         """Closes the connections of this process and takes its own table away."""
         self.shop.change("DROP TABLE IF EXISTS crash_stock")
+        self._open_sides.__exit__(None, None, None)
         self.shop.sanity.close()
         self.shop.engine.dispose()
 
@@ -127,6 +135,7 @@ class Ground:
             run_id=run_id,
             postgres_url=self._postgres_url,
             sanity=self._sandbox.addresses["sanity"],
+            brands=self._sandbox.addresses["brands"],
             orders_url=self.orders.url,
             notes=self._notes / f"{next(self._numbers)}.txt",
             stop=stop,
@@ -134,7 +143,8 @@ class Ground:
             settings=settings or {},
         )
         child = _forks.Process(target=scenes.run, args=(errand,), daemon=True)
-        child.start()
+        with _children:
+            child.start()
         return Child(child, errand.notes)
 
     @property
@@ -167,7 +177,7 @@ class Ground:
             self.send("sweep", run_id="sweep", control=control).finish()
             return
         sanity, http = self.shop.sanity, HttpSession(self.orders.url)
-        world = scenes.World(self.shop.ledger, sanity, http, "sweep")
+        world = scenes.World(self.shop.ledger, sanity, self.sides.brand_system, http, "sweep")
         recovery.sweep(world.compensator, "sweep")
         http.close()
 
@@ -180,10 +190,23 @@ class Ground:
         """Returns the sagas that are neither finished nor parked."""
         return self.shop.values("SELECT saga_id FROM saga WHERE status IN ('running', 'aborting')")
 
-    def drain(self) -> None:
-        """Lets the waiting messages be worked on until none is left."""
+    def finish(self, scene: str) -> None:
+        """Lets what a scene was at be done in the end."""
         self.owner_is_gone()
-        self.shop.run("drain")
+        if scene == "sync_brands":
+            self.sides.sync("drain")
+        elif scene == "push_brands":
+            self.sides.push("drain")
+        else:
+            self.shop.run("drain")
+
+    def waiting(self, scene: str) -> list[tuple[object, ...]]:
+        """Returns the messages of a scene that are not done."""
+        topic = "brands" if "brands" in scene else "products"
+        return self.shop.rows(
+            "SELECT id, state, last_error FROM message WHERE state <> 'done' AND topic = :topic",
+            topic=topic,
+        )
 
     def last_status(self) -> str | None:
         """Returns where the newest saga stands; None before there is one."""
@@ -203,24 +226,31 @@ class Child:
 
     def finish(self) -> int:
         """Waits for its end and returns its exit code, -9 after SIGKILL."""
-        self._process.join(PATIENCE_SECONDS * 2)
-        if self._process.exitcode is None:
-            self._process.kill()
-            raise AssertionError(f"a child hangs after {self.points()[-3:]}")
-        return self._process.exitcode
+        deadline = time.monotonic() + PATIENCE_SECONDS * 2
+        while (code := self.exit_code()) is None:
+            if time.monotonic() > deadline:
+                self._process.kill()
+                raise AssertionError(f"a child hangs after {self.points()[-3:]}")
+            time.sleep(0.002)
+        return code
+
+    def exit_code(self) -> int | None:
+        """Returns its exit code; None while it is there."""
+        with _children:
+            return self._process.exitcode
 
     def has_ended(self) -> bool:
         """Tells whether it is no longer there."""
-        return self._process.exitcode is not None
+        return self.exit_code() is not None
 
     def kill(self) -> None:
         """Kills it wherever it is."""
         self._process.kill()
-        self._process.join()
+        self.finish()
 
     def freeze(self) -> bool:
         """Waits until it has frozen; False if it ended before."""
-        while self._process.exitcode is None:
+        while self.exit_code() is None:
             with suppress(psutil.NoSuchProcess):
                 if psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED:
                     return True

@@ -22,12 +22,16 @@ from commerce_pipelines_tests.crashes.ground import Ground
 
 Snapshot = dict[str, Any]
 
-_OURS = ("pim_import-", "crash_order-")
+_OURS = ("pim_import-", "crash_order-", "brand_push-")
 _TABLES = (
     "brand", "external_id", "product", "product_option", "variant", "price",
     "product_document", "crash_stock",
 )  # fmt: skip
-_VOLATILE = "{version,saga_id,created_at,updated_at,product_version,revision,message_id}"
+_LINKS = """
+    SELECT jsonb_build_array(brand_id, link.name, link.description, link.gone_at IS NULL,
+                             brand.gone_at IS NULL)::text
+    FROM foreign_brand link JOIN brand ON brand.id = brand_id"""
+_VOLATILE = "{version,saga_id,created_at,updated_at,product_version,revision,message_id,gone_at}"
 
 
 def snapshot(ground: Ground) -> Snapshot:
@@ -48,7 +52,13 @@ def snapshot(ground: Ground) -> Snapshot:
         }
         for document in ground.cms.documents().values()
     }
-    return {"store": store, "documents": documents, "orders": len(ground.orders.open_orders())}
+    store["links"] = sorted(ground.shop.values(_LINKS))
+    return {
+        "store": store,
+        "documents": documents,
+        "brands": ground.sides.names_there(),
+        "orders": len(ground.orders.open_orders()),
+    }
 
 
 def violations(ground: Ground) -> list[str]:
@@ -68,7 +78,8 @@ def violations(ground: Ground) -> list[str]:
 
 def _keys_of_effects(ground: Ground) -> list[str]:
     transactions = [each for each in ground.cms.transactions() if each.startswith(_OURS)]
-    return [*transactions, *(reference for reference, _ in ground.orders.effects)]
+    references = [reference for reference, _ in ground.orders.effects]
+    return [*transactions, *references, *ground.sides.keys_of_creations()]
 
 
 def _effects_without_intent(ground: Ground) -> list[str]:
@@ -80,8 +91,9 @@ def _repeated_effects(ground: Ground) -> list[Any]:
     undone = Counter(
         key.split(UNDO_MARK)[0] for key in _keys_of_effects(ground) if UNDO_MARK in key
     )
+    created = Counter(ground.sides.keys_of_creations())
     effects = ground.orders.effects
-    return [each for counted in (undone, effects) for each, n in counted.items() if n > 1]
+    return [each for counted in (undone, effects, created) for each, n in counted.items() if n > 1]
 
 
 def _incomplete_parked(ground: Ground) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from commerce_pipelines.connectors.brands import BrandSystem
 from commerce_pipelines.connectors.http import HttpSession
 from commerce_pipelines.connectors.rate_budget import UnlimitedBudget
 from commerce_pipelines.connectors.retry import RetryPolicy
@@ -20,7 +21,10 @@ from commerce_pipelines.connectors.sanity_mutations import pack
 from commerce_pipelines.errors import CommerceError
 from commerce_pipelines.saga.compensation import Compensator
 from commerce_pipelines.saga.ledger import Ledger
-from commerce_pipelines.services import pim_import, recovery
+from commerce_pipelines.services import brand_push, brand_sync, pim_import, recovery
+from commerce_pipelines.services.brand_push import BrandPush
+from commerce_pipelines.services.brand_steps import UpdateForeignBrand
+from commerce_pipelines.services.brand_sync import BrandSync
 from commerce_pipelines.services.pim_import import OpenPage, PimImport
 from commerce_pipelines.store.engine import connect
 from commerce_pipelines_tests.crashes import controls, orders
@@ -41,6 +45,7 @@ class Errand:
         run_id: Under which run.
         postgres_url: The store.
         sanity: Sanity's address.
+        brands: The brand system's address.
         orders_url: The order system.
         notes: File for the names of the points.
         stop: Where it dies or freezes.
@@ -52,6 +57,7 @@ class Errand:
     run_id: str
     postgres_url: str
     sanity: dict[str, str]
+    brands: dict[str, str]
     orders_url: str
     notes: Path
     stop: Stop | None = None
@@ -65,14 +71,15 @@ class World:
 
     ledger: Ledger
     sanity: Sanity
+    brands: BrandSystem
     orders: HttpSession
     run_id: str
 
     @property
     def compensator(self) -> Compensator:
-        """What undoes the sagas of both kinds."""
+        """What undoes the sagas of all kinds."""
         kinds = {
-            **recovery.compensator(self.ledger, self.sanity).kinds,
+            **recovery.compensator(self.ledger, self.sanity, self.brands).kinds,
             orders.KIND: orders.steps(self.orders),
         }
         return Compensator(self.ledger, kinds)
@@ -84,6 +91,7 @@ def run(errand: Errand) -> None:
         controls.switch_off(errand.control)
     # A few products, and yet more than one transaction.
     vars(pim_import)["pack"] = partial(pack, max_count=DOCUMENTS_IN_A_TRANSACTION)
+    UpdateForeignBrand.settle_seconds = orders.SETTLE_SECONDS
     points = Points(errand.notes, errand.stop)
     engine = connect(errand.postgres_url, pool_size=2, application="crash")
     trace_statements(engine, points, errand.settings)
@@ -94,9 +102,17 @@ def run(errand: Errand) -> None:
         retry=impatient,
     )
     order_http = TracedHttp(errand.orders_url, retry=impatient)
-    http.points = order_http.points = points
+    brand_http = TracedHttp(
+        errand.brands["url"],
+        secret_headers={"X-Api-Key": errand.brands["api_key"]},
+        retry=impatient,
+    )
+    http.points = order_http.points = brand_http.points = points
     sanity = Sanity(http, errand.sanity["dataset"], UnlimitedBudget())
-    SCENES[errand.scene](World(Ledger(engine, LEASE_SECONDS), sanity, order_http, errand.run_id))
+    brands = BrandSystem(brand_http, UnlimitedBudget())
+    SCENES[errand.scene](
+        World(Ledger(engine, LEASE_SECONDS), sanity, brands, order_http, errand.run_id)
+    )
 
 
 def import_page(world: World) -> None:
@@ -126,6 +142,29 @@ def fail_order(world: World) -> None:
     recovery.compensate_run(world.compensator, world.run_id)
 
 
+def sync_brands(world: World) -> None:
+    """Does what the ops of one brand sync do; goes on where it was."""
+    flow = BrandSync(world.ledger, world.brands, world.run_id)
+    with suppress(CommerceError):
+        retrieved = flow.retrieve()
+        saga_id = _begun(world, brand_sync.KIND) or flow.decide(retrieved).saga_id
+        if saga_id is not None:
+            flow.create(saga_id, retrieved)
+            flow.update(saga_id, retrieved)
+        return
+    recovery.compensate_run(world.compensator, world.run_id)
+
+
+def push_brands(world: World) -> None:
+    """Does what the op of one brand push does; goes on where it was."""
+    flow = BrandPush(world.ledger, world.brands, world.run_id)
+    with suppress(CommerceError):
+        while saga_id := _begun(world, brand_push.KIND) or flow.claim():
+            flow.push(saga_id)
+        return
+    recovery.compensate_run(world.compensator, world.run_id)
+
+
 def sweep(world: World) -> None:
     """Sweeps once."""
     recovery.sweep(world.compensator, world.run_id)
@@ -141,7 +180,21 @@ def work(world: World) -> None:
             time.sleep(0.1)
 
 
-SCENES = {each.__name__: each for each in (import_page, export_order, fail_order, sweep, work)}
+SCENES = {
+    each.__name__: each
+    for each in (import_page, export_order, fail_order, sync_brands, push_brands, sweep, work)
+}
+
+
+def _begun(world: World, kind: str) -> str | None:
+    """Returns the running saga of a kind that an earlier process of this run has opened."""
+    with world.ledger.engine.connect() as connection:
+        return connection.execute(
+            text("""
+                SELECT saga_id FROM saga
+                WHERE kind = :kind AND last_run_id = :run_id AND status = 'running'"""),
+            {"kind": kind, "run_id": world.run_id},
+        ).scalar_one_or_none()
 
 
 def _opened_before(world: World) -> OpenPage | None:

@@ -136,7 +136,7 @@ def disturb_until_done(ground: Ground, disturb: Disturb, pause_seconds: float) -
     for worker in workers:
         worker.kill()
     ground.recover()
-    ground.drain()
+    ground.finish("import_page")
     return disturbances
 
 

@@ -18,7 +18,7 @@ from commerce_pipelines_tests.crashes.ground import Ground
 from commerce_pipelines_tests.crashes.test_freezes import SHORT_LIMITS
 from commerce_pipelines_tests.crashes.test_third_parties import kept
 from commerce_pipelines_tests.crashes.third_parties import EDITS
-from commerce_pipelines_tests.crashes.traced_scenes import SCENES
+from commerce_pipelines_tests.crashes.traced_scenes import SCENES, Cast
 
 pytestmark = [pytest.mark.crashes, pytest.mark.timeout(600)]
 
@@ -50,7 +50,7 @@ def frozen_in_a_transaction(
     return freeze(ground, scene, point, settings=settings)
 
 
-CONTROLS: dict[str, tuple[tuple[str, Callable[[Ground], None]], str, Case]] = {
+CONTROLS: dict[str, tuple[Cast, str, Case]] = {
     "intent first": (SCENES["an import"], "POST", killed),
     "guard on undo": (SCENES["an import that fails"], "after POST", edited),
     "epoch": (SCENES["an import"], "before GET", freeze),
@@ -63,8 +63,8 @@ CONTROLS: dict[str, tuple[tuple[str, Callable[[Ground], None]], str, Case]] = {
 
 @pytest.mark.parametrize("control", CONTROLS)
 def test_the_suite_turns_red_without(control: str, field: Field, note: Note) -> None:
-    (name, setup), words, case = CONTROLS[control]
-    scene = field.trace(name, setup)
+    cast, words, case = CONTROLS[control]
+    scene = field.trace(*cast)
     points = scene.numbered(words)
     assert points, f"no point has {words} in its name"
 

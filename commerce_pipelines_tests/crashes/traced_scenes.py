@@ -17,10 +17,37 @@ def order_late(ground: Ground) -> None:
     ground.orders.late_seconds = orders.LATE_SECONDS
 
 
-SCENES: dict[str, tuple[str, Setup]] = {
-    "an import": ("import_page", as_it_is),
-    "an import that fails": ("import_page", second_transaction_unanswered),
-    "an order": ("export_order", as_it_is),
-    "an order that fails": ("fail_order", as_it_is),
-    "an order that comes late": ("export_order", order_late),
+def brands_changed_there(ground: Ground) -> None:
+    """The brand system has two brands renamed, one gone and one new since the last sync."""
+    ground.sides.sync("earlier")
+    swapped, other, gone = ground.sides.there.page(limit=3)["brands"]
+    ground.sides.there.patch(swapped["id"], name=other["name"])
+    ground.sides.there.patch(other["id"], name=swapped["name"])
+    ground.sides.there.delete(gone["id"])
+    ground.sides.there.create(name="Quite new")
+
+
+def brand_renamed_here(ground: Ground) -> None:
+    """The store has a brand with another name, which waits to be pushed."""
+    ground.sides.sync("earlier")
+    ground.sides.rename(ground.sides.here()[-1].id, "Another name")
+
+
+def brand_created_here(ground: Ground) -> None:
+    """The store has a new brand, which waits to be pushed."""
+    ground.sides.sync("earlier")
+    ground.sides.save("Quite new")
+
+
+Cast = tuple[str, Setup, Setup]
+
+SCENES: dict[str, Cast] = {
+    "an import": ("import_page", as_it_is, as_it_is),
+    "an import that fails": ("import_page", second_transaction_unanswered, as_it_is),
+    "an order": ("export_order", as_it_is, as_it_is),
+    "an order that fails": ("fail_order", as_it_is, as_it_is),
+    "an order that comes late": ("export_order", order_late, as_it_is),
+    "a sync of brands": ("sync_brands", as_it_is, brands_changed_there),
+    "a push of a new brand": ("push_brands", as_it_is, brand_created_here),
+    "a push of another name": ("push_brands", as_it_is, brand_renamed_here),
 }

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from commerce_pipelines.domain.catalog import (
     LONGEST_HANDLE,
+    BrandReference,
     Product,
     Rejection,
     fold_name,
@@ -70,6 +71,15 @@ def test_spaces_around_names_are_cut_off() -> None:
     assert (product.title, product.brand, product.sku) == ("Mug", "Acme", "s")
 
 
+def test_a_brand_may_be_an_object_with_its_id_in_the_brand_system() -> None:
+    brand = {"name": " Acme ", "external_id": 7, "more": "is not read"}
+
+    assert read(brand=brand).brand == BrandReference(name="Acme", external_id="7")
+    assert read(brand={"name": "Acme"}).brand == BrandReference(name="Acme")
+    assert read(brand={"external_id": "7"}).brand == BrandReference(external_id="7")
+    assert read(brand=None).brand is None
+
+
 REJECTED: list[tuple[dict[str, Any], str, str]] = [
     ({"title": None}, "title", "valid string"),
     ({"title": ""}, "title", "at least 1 character"),
@@ -91,7 +101,14 @@ REJECTED: list[tuple[dict[str, Any], str, str]] = [
     ({"handle": "x" * 256}, "handle", "at most 255"),
     ({"status": "gone"}, "status", "'draft', 'proposed', 'published', 'rejected' or 'archived'"),
     ({"brand": ""}, "brand", "at least 1"),
-    ({"brand": {"name": "Acme"}}, "brand", "valid string"),
+    ({"brand": ["Acme"]}, "brand", "valid string"),
+    ({"brand": "   "}, "brand", "at least 1 character that is not a space"),
+    ({"brand": {}}, "brand", "needs a name or an external_id"),
+    ({"brand": {"name": None, "external_id": None}}, "brand", "needs a name or an external_id"),
+    ({"brand": {"name": ""}}, "brand.name", "at least 1"),
+    ({"brand": {"name": 7}}, "brand.name", "valid string"),
+    ({"brand": {"name": "A", "external_id": "x" * 256}}, "brand.external_id", "at most 255"),
+    ({"brand": {"name": "A", "external_id": True}}, "brand.external_id", "valid string"),
     ({"images": "https://a/1.jpg"}, "images", "valid list"),
     ({"images": [7]}, "images[0]", "valid string"),
     ({"images": ["x"] * 251}, "images", "at most 250"),

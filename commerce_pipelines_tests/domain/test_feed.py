@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from commerce_pipelines.domain.catalog import BrandReference
 from commerce_pipelines.domain.feed import merge
 from commerce_pipelines_tests.factories import feed_items, feed_rows, price, product, variant
 
@@ -24,6 +25,23 @@ def test_a_later_description_is_laid_over_the_earlier_one() -> None:
     assert row.product.description is None
     assert row.product.brand == "Acme"
     assert row.product.model_fields_set == {"external_id", "title", "description", "brand"}
+
+
+def test_a_later_brand_is_the_whole_brand() -> None:
+    by_both = {"name": "Acme", "external_id": 7}
+    (named,) = feed_rows(product(1, brand=by_both), product(1, brand="Other"))
+    (by_id,) = feed_rows(product(1, brand="Acme"), product(1, brand={"external_id": 7}))
+
+    assert named.product.brand == "Other"
+    assert by_id.product.brand == BrandReference(external_id="7")
+
+
+def test_equal_brands_have_equal_hashes() -> None:
+    brands = ["Acme", {"name": "Acme", "external_id": 7}, {"name": "Acme", "external_id": "7"}]
+    (name, by_number, by_text) = (feed_rows(product(1, brand=brand))[0] for brand in brands)
+
+    assert by_number.feed_hash == by_text.feed_hash
+    assert name.feed_hash != by_text.feed_hash
 
 
 def test_equal_descriptions_have_equal_hashes() -> None:

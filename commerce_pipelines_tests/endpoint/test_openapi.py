@@ -23,6 +23,10 @@ def test_every_route_is_described(document: Any) -> None:
         "GET /messages/{message_id}",
         "GET /store/products",
         "GET /store/products/{product_id}",
+        "POST /store/brands",
+        "GET /store/brands",
+        "GET /store/brands/{brand_id}",
+        "PATCH /store/brands/{brand_id}",
     }
 
 
@@ -58,6 +62,29 @@ def test_the_example_works_as_it_stands(local: Endpoint, document: Any) -> None:
         product["title"] for product in example
     ]
     assert "Rejected-Count" not in answer.headers
+
+
+def test_the_examples_of_brands_work_as_they_stand(local: Endpoint, document: Any) -> None:
+    created = ""
+    for path, item in document["paths"].items():
+        for method in ("post", "patch"):
+            if path.startswith("/store/brands") and method in item:
+                body = item[method]["requestBody"]["content"]["application/json"]
+                for example in body["examples"].values():
+                    place = path.replace("{brand_id}", created)
+                    answer = local.ask(method.upper(), place, json=example["value"])
+                    assert answer.status_code in {200, 201}, answer.text
+                    created = answer.json()["id"]
+    assert created
+
+
+def test_a_product_may_name_its_brand_or_say_its_id(document: Any) -> None:
+    brand = document["components"]["schemas"]["Product"]["properties"]["brand"]
+    assert [each.get("type", each.get("$ref")) for each in brand["anyOf"]] == [
+        "string",
+        "#/components/schemas/BrandReference",
+        "null",
+    ]
 
 
 def test_the_pages_of_the_description_are_there(local: Endpoint) -> None:

@@ -217,7 +217,9 @@ def short_of_tries(engine: Engine) -> Iterator[None]:
     """Leaves every message that comes one try."""
     with engine.begin() as connection:
         connection.execute(
-            text(f"ALTER TABLE message ALTER tries SET DEFAULT {messages.MOST_TRIES - 1}")
+            text(f"""
+                ALTER TABLE message ALTER tries SET DEFAULT {messages.MOST_TRIES - 1},
+                    ALTER received_at SET DEFAULT now() - interval '1 day'""")
         )
     yield
 

@@ -55,5 +55,7 @@ def person(postgres_url: str, sandbox: RunningSandbox, tmp_path: Path) -> Person
         "SANITY_PROJECT_ID": sanity["project_id"],
         "SANITY_DATASET": sanity["dataset"],
         "SANITY_SECRET_TOKEN": sanity["token"],
+        "BRANDS_URL": sandbox.addresses["brands"]["url"],
+        "BRANDS_API_KEY": sandbox.addresses["brands"]["api_key"],
     }
     return Person(Commands(settings), settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from string import Template
 from typing import Any
 
 import psycopg
@@ -58,9 +59,8 @@ class Person:
         if "sql" in request:
             self.run_sql(request["sql"])
             return
-        token = self.settings["SANITY_SECRET_TOKEN"]
         headers = {
-            name: value.replace("$SANITY_SECRET_TOKEN", token)
+            name: Template(value).substitute(self.settings)
             for name, value in request["headers"].items()
         }
         answer = requests.request(
@@ -68,4 +68,4 @@ class Person:
         )
         # What the print says of a seal: it came too late, and what follows undoes the write.
         landed = answer.status_code == 409 and "409 means that it has landed" in request["why"]
-        assert landed or answer.status_code == 200, answer.text
+        assert landed or answer.ok, answer.text

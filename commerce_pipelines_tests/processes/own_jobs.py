@@ -10,7 +10,7 @@ import dagster as dg
 from commerce_pipelines.connectors.sanity import Sanity
 from commerce_pipelines.flows.hooks import compensate_at_once
 from commerce_pipelines.flows.pim_import import import_pages
-from commerce_pipelines.flows.resources import SanityResource, StoreResource
+from commerce_pipelines.flows.resources import BrandsResource, SanityResource, StoreResource
 
 TRIES = 3
 # Shorter than the lease of the tests' stacks.
@@ -28,12 +28,20 @@ class ImpatientSanity(SanityResource):
 
 plain = import_pages.to_job(
     name="own_import",
-    resource_defs={"store": StoreResource(), "sanity": SanityResource()},
+    resource_defs={
+        "store": StoreResource(),
+        "sanity": SanityResource(),
+        "brands": BrandsResource(),
+    },
     hooks={compensate_at_once},
 )
 retried = import_pages.to_job(
     name="own_import_with_retries",
-    resource_defs={"store": StoreResource(), "sanity": ImpatientSanity()},
+    resource_defs={
+        "store": StoreResource(),
+        "sanity": ImpatientSanity(),
+        "brands": BrandsResource(),
+    },
     hooks={compensate_at_once},
     op_retry_policy=dg.RetryPolicy(max_retries=TRIES - 1, delay=DELAY_SECONDS),
 )

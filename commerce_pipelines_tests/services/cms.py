@@ -64,7 +64,9 @@ class Cms:
 
     def transactions(self) -> list[str]:
         """Returns the ids of the transactions that changed something, oldest first."""
-        answer = requests.get(f"{self._faults}/effects", timeout=TIMEOUT_SECONDS)
+        answer = requests.get(
+            f"{self._faults}/effects", params={"system": "sanity"}, timeout=TIMEOUT_SECONDS
+        )
         return [effect["transaction_id"] for effect in answer.json()]
 
     def mutation_requests(self) -> int:

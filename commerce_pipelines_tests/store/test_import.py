@@ -47,7 +47,7 @@ def test_everything_that_a_feed_says_is_stored(catalog: Catalog) -> None:
     catalog.take(full_product(1))
 
     assert catalog.rows("""
-        SELECT title, handle, description, status, brand.name, images, metadata
+        SELECT title, handle, product.description, status, brand.name, images, metadata
         FROM product JOIN brand ON brand.id = brand_id""") == [
         (
             "Product 1",

@@ -4,12 +4,50 @@ CREATE TABLE brand (
   id TEXT NOT NULL,
   name TEXT NOT NULL,
   name_key TEXT NOT NULL,
+  description TEXT,
+  logo_url TEXT,
+  gone_at TIMESTAMP WITH TIME ZONE,
   version BIGINT DEFAULT '1' NOT NULL,
   saga_id TEXT,
   created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
   updated_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
   PRIMARY KEY (id),
   UNIQUE (name_key)
+);
+
+CREATE TABLE foreign_brand (
+  external_id TEXT NOT NULL,
+  brand_id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  description TEXT,
+  logo_url TEXT,
+  updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+  brand_version BIGINT NOT NULL,
+  gone_at TIMESTAMP WITH TIME ZONE,
+  saga_id TEXT,
+  PRIMARY KEY (external_id),
+  FOREIGN KEY(brand_id) REFERENCES brand (id) ON DELETE CASCADE
+);
+
+CREATE INDEX foreign_brand_of ON foreign_brand (brand_id);
+
+CREATE INDEX foreign_brand_changed ON foreign_brand (updated_at);
+
+CREATE TABLE brand_revision (
+  saga_id TEXT NOT NULL,
+  brand_id TEXT NOT NULL,
+  version BIGINT NOT NULL,
+  before JSONB,
+  at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+  undone_at TIMESTAMP WITH TIME ZONE,
+  PRIMARY KEY (saga_id, brand_id)
+);
+
+CREATE TABLE watermark (
+  name TEXT NOT NULL,
+  at TIMESTAMP WITH TIME ZONE NOT NULL,
+  total BIGINT NOT NULL,
+  PRIMARY KEY (name)
 );
 
 CREATE TABLE external_id (

@@ -1,0 +1,195 @@
+"""Every way in which the undo of a brand step parks a saga, and a person who finishes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from commerce_pipelines.connectors.brands import BrandSystem
+from commerce_pipelines.connectors.rate_budget import UnlimitedBudget
+from commerce_pipelines.saga.compensation import MOST_TRIES, Compensator
+from commerce_pipelines.saga.ledger import Ledger
+from commerce_pipelines.saga.saga import Saga
+from commerce_pipelines.sandbox.server import RunningSandbox
+from commerce_pipelines.services import brand_push, brand_sync
+from commerce_pipelines.services.brand_push import BrandPush
+from commerce_pipelines.services.brand_steps import (
+    CreateForeignBrand,
+    UpdateForeignBrand,
+    as_result,
+)
+from commerce_pipelines.services.brand_sync import BrandSync
+from commerce_pipelines.store.brands import load_brand, load_link
+from commerce_pipelines_tests.parked.person import Person
+from commerce_pipelines_tests.services.brand_sides import Sides, both_sides
+
+PRODUCT = """
+    INSERT INTO product (id, title, handle, status, brand_id)
+    SELECT 'prod_1', 'Mug', 'mug', 'draft', id FROM brand WHERE name = 'Zenith'"""
+FREE = "UPDATE product SET brand_id = NULL"
+
+
+@pytest.fixture
+def sides(ledger: Ledger, sandbox: RunningSandbox) -> Iterator[Sides]:
+    """Both sides, empty."""
+    with both_sides(ledger, sandbox.addresses) as sides:
+        yield sides
+
+
+@pytest.fixture
+def in_use(sides: Sides) -> str:
+    """A sync that created two brands, one of which a product has by now, and then failed."""
+    for name in ("Acme", "Zenith"):
+        sides.there.create(name=name)
+    flow = BrandSync(sides.ledger, sides.brand_system, "run")
+    retrieved = flow.retrieve()
+    saga_id = flow.decide(retrieved).saga_id
+    assert saga_id
+    flow.create(saga_id, retrieved)
+    sides.change(PRODUCT)
+    assert sides.recover() == {"parked": 1}
+    return saga_id
+
+
+def test_a_new_brand_with_products_is_deleted_once_they_have_another(
+    sides: Sides, in_use: str, person: Person
+) -> None:
+    printed = person.read(in_use)
+    assert "Give the products that have the new brands another one" in printed["advice"]
+    shown = {each["now"]["name"]: each["undo"] for each in printed["steps"][0]["brands"]}
+    assert shown == {"Acme": "delete", "Zenith": "in_use"}
+
+    person.run_sql(FREE)
+    person.decide(printed, "retry")
+
+    _assert_compensated(sides, [])
+
+
+def test_the_sql_printed_deletes_the_new_brands(sides: Sides, in_use: str, person: Person) -> None:
+    person.run_sql(FREE)
+    printed = person.read(in_use)
+
+    person.send(printed)
+    person.decide(printed, "resolve")
+
+    _assert_compensated(sides, [])
+    assert sides.rows("SELECT count(*) FROM foreign_brand") == [(0,)]
+
+
+def test_a_new_brand_with_products_can_be_left(sides: Sides, in_use: str, person: Person) -> None:
+    printed = person.read(in_use)
+    (leave,) = (each for each in printed["steps"][0]["requests"] if each.get("optional"))
+    (kept,) = (each for each in printed["steps"][0]["brands"] if each["undo"] == "in_use")
+
+    person.run_sql(leave["sql"].replace("BRAND_ID", kept["id"]))
+    person.decide(printed, "retry")
+
+    _assert_compensated(sides, ["Zenith"])
+
+
+def test_accepted_brands_stay(sides: Sides, in_use: str, person: Person) -> None:
+    person.decide(person.read(in_use), "accept")
+
+    _assert_compensated(sides, ["Acme", "Zenith"])
+
+
+def test_the_sql_printed_restores_what_a_sync_changed(sides: Sides, person: Person) -> None:
+    brand = sides.there.create(name="Acme", description="Anvils")
+    sides.sync()
+    sides.there.patch(brand["id"], name="Acme II", description="Rockets")
+    flow = BrandSync(sides.ledger, sides.brand_system, "run")
+    retrieved = flow.retrieve()
+    saga_id = flow.decide(retrieved).saga_id
+    assert saga_id
+    flow.create(saga_id, retrieved)
+    with Saga.joined(sides.ledger, saga_id, "run") as saga:
+        saga.take(brand_sync.UpdateBrands(retrieved), {"brands": 1})
+    _park(sides, saga_id, Compensator(sides.ledger, {brand_sync.KIND: {}}))
+    printed = person.read(saga_id)
+    (shown,) = printed["steps"][1]["brands"]
+    assert (shown["before"]["name"], shown["now"]["name"]) == ("Acme", "Acme II")
+    assert shown["undo"] == "restore"
+
+    person.send(printed)
+    person.decide(printed, "resolve")
+
+    _assert_compensated(sides, ["Acme"])
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_what_was_pushed_is_taken_back_by_the_request_printed(
+    sides: Sides, person: Person, renamed: bool
+) -> None:
+    brand = sides.save("Acme", description="Anvils")
+    if renamed:
+        sides.push()
+        sides.rename(brand.id, "Acme II")
+    saga_id = _push_and_lose_the_key(sides, brand.id)
+    printed = person.read(saga_id)
+    assert "BRANDS_API_KEY" in printed["advice"]
+    (shown,) = printed["steps"][0]["brands"]
+    assert shown["undo"] == ("restore" if renamed else "delete")
+    assert "curl -X" in person.run("sagas", "show", saga_id).stdout
+
+    person.send(printed)
+    person.decide(printed, "resolve")
+
+    assert sides.names_there() == (["Acme"] if renamed else [])
+    sides.recover()
+    assert sides.rows("SELECT status FROM saga WHERE saga_id = :id", id=saga_id) == [
+        ("compensated",)
+    ]
+
+
+def test_without_a_brand_system_the_print_says_what_to_set(sides: Sides, person: Person) -> None:
+    sides.save("Acme")
+    saga_id = BrandPush(sides.ledger, sides.brand_system, "run").claim()
+    assert saga_id
+    sides.there.create(name="Acme")
+    with Saga.joined(sides.ledger, saga_id, "run") as saga:
+        step = CreateForeignBrand(sides.brand_system)
+        saga.take(step, {"facts": ["Acme", None, None]})
+    _park(sides, saga_id, Compensator(sides.ledger, {}))
+
+    assert "Set BRANDS_URL and BRANDS_API_KEY" in person.read(saga_id)["advice"]
+
+
+def _push_and_lose_the_key(sides: Sides, brand_id: str) -> str:
+    """Pushes a brand in a run that dies before it is noted, and revokes the key."""
+    saga_id = BrandPush(sides.ledger, sides.brand_system, "run").claim()
+    assert saga_id
+    with sides.ledger.engine.connect() as connection:
+        brand = load_brand(connection, brand_id)
+        assert brand
+        link = load_link(connection, brand.id)
+    with Saga.joined(sides.ledger, saga_id, "run") as saga:
+        if link is None:
+            create = CreateForeignBrand(sides.brand_system)
+            saga.take(create, {"facts": list(brand.facts)})
+        else:
+            update = UpdateForeignBrand(sides.brand_system)
+            plan = {"before": as_result(link), "facts": list(brand.facts)}
+            saga.take(update, plan)
+    revoked = BrandSystem.open(
+        url=sides.brand_system.url,
+        api_key="revoked",
+        budget=UnlimitedBudget(),
+    )
+    _park(sides, saga_id, Compensator(sides.ledger, {brand_push.KIND: brand_push.steps(revoked)}))
+    revoked.close()
+    return saga_id
+
+
+def _park(sides: Sides, saga_id: str, undo: Compensator) -> None:
+    for _ in range(MOST_TRIES):
+        undo.compensate(saga_id, "test", reason="broken off by the test")
+        sides.change("UPDATE saga SET next_try_at = now()")
+    assert sides.rows("SELECT status FROM saga WHERE saga_id = :id", id=saga_id) == [("parked",)]
+
+
+def _assert_compensated(sides: Sides, names: list[str]) -> None:
+    sides.recover()
+    statuses = {row[0] for row in sides.rows("SELECT status FROM saga")}
+    assert statuses <= {"compensated", "succeeded"}
+    assert sides.names_here() == names
