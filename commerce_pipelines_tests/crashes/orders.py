@@ -21,8 +21,8 @@ from commerce_pipelines.saga.saga import Saga
 from commerce_pipelines.saga.step import JSON, ExternalStep, Steps, TransactionalStep, Undo
 
 KIND = "crash_order"
-SETTLE_SECONDS = 0.6
-LATE_SECONDS = 0.3
+SETTLE_SECONDS = 1.5
+LATE_SECONDS = 0.2
 CREATE = "CREATE TABLE crash_stock (name text PRIMARY KEY, amount int, version int)"
 FILL = "INSERT INTO crash_stock VALUES ('lamp', 10, 1), ('booked', 0, 1)"
 
