@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import pytest
 
@@ -27,11 +28,7 @@ def test_a_sync_that_dies_between_create_and_update_is_undone_and_done_again(
     sides.sync()
     sides.there.patch(known["id"], name="Acme & Sons")
     sides.there.create(name="Zenith")
-    flow = BrandSync(sides.ledger, sides.brand_system, "dies")
-    retrieved = flow.retrieve()
-    saga_id = flow.decide(retrieved).saga_id
-    assert saga_id is not None
-    flow.create(saga_id, retrieved)
+    _create_only(sides)
     assert sides.names_here() == ["Acme", "Zenith"]
 
     assert sides.recover() == {"compensated": 1}
@@ -50,13 +47,9 @@ def test_the_undo_of_a_whole_sync_restores_names_links_and_how_far_was_read(
     sides.there.patch(acme, name="Zenith", description="swapped")
     sides.there.patch(zenith, name="Acme")
     sides.there.create(name="Novum")
-    flow = BrandSync(sides.ledger, sides.brand_system, "fails")
-    retrieved = flow.retrieve()
-    saga_id = flow.decide(retrieved).saga_id
-    assert saga_id is not None
-    flow.create(saga_id, retrieved)
+    begun = _create_only(sides)
 
-    _fail_after_the_update(flow, saga_id, retrieved)
+    _fail_after_the_update(begun)
     assert sides.recover() == {"compensated": 1}
 
     assert (sides.rows("SELECT * FROM watermark"), _facts(sides)) == before
@@ -69,12 +62,8 @@ def test_what_somebody_changed_since_stays_when_a_sync_is_undone(sides: Sides) -
     sides.sync()
     for brand_id in (acme, zenith):
         sides.there.patch(brand_id, description="from there")
-    flow = BrandSync(sides.ledger, sides.brand_system, "fails")
-    retrieved = flow.retrieve()
-    saga_id = flow.decide(retrieved).saga_id
-    assert saga_id is not None
-    flow.create(saga_id, retrieved)
-    _fail_after_the_update(flow, saga_id, retrieved)
+    begun = _create_only(sides)
+    _fail_after_the_update(begun)
     sides.save("Acme", description="ours")
 
     sides.recover()
@@ -84,11 +73,7 @@ def test_what_somebody_changed_since_stays_when_a_sync_is_undone(sides: Sides) -
 
 def test_a_new_brand_that_got_products_is_parked_by_the_undo(sides: Sides) -> None:
     sides.there.create(name="Acme")
-    flow = BrandSync(sides.ledger, sides.brand_system, "fails")
-    retrieved = flow.retrieve()
-    saga_id = flow.decide(retrieved).saga_id
-    assert saga_id is not None
-    flow.create(saga_id, retrieved)
+    _create_only(sides)
     sides.change(
         """INSERT INTO product (id, title, handle, brand_id)
            SELECT 'p', 'Mug', 'mug', id FROM brand"""
@@ -105,11 +90,7 @@ def test_a_new_brand_that_an_unfinished_import_may_go_back_to_is_parked_by_the_u
     sides: Sides,
 ) -> None:
     sides.there.create(name="Acme")
-    flow = BrandSync(sides.ledger, sides.brand_system, "fails")
-    retrieved = flow.retrieve()
-    saga_id = flow.decide(retrieved).saga_id
-    assert saga_id is not None
-    flow.create(saga_id, retrieved)
+    _create_only(sides)
     sides.change(
         """INSERT INTO saga (saga_id, kind, lock_key, status)
            VALUES ('import', 'pim_import', 'x', 'parked')"""
@@ -129,9 +110,25 @@ def _facts(sides: Sides) -> list[tuple[object, ...]]:
         FROM brand LEFT JOIN foreign_brand link ON link.brand_id = brand.id ORDER BY 1, 6""")
 
 
-def _fail_after_the_update(flow: BrandSync, saga_id: str, retrieved: Retrieved) -> None:
+class _Begun(NamedTuple):
+    flow: BrandSync
+    saga_id: str
+    retrieved: Retrieved
+
+
+def _create_only(sides: Sides) -> _Begun:
+    """Does the first half of a sync."""
+    flow = BrandSync(sides.ledger, sides.brand_system, "fails")
+    retrieved = flow.retrieve()
+    saga_id = flow.decide(retrieved).saga_id
+    assert saga_id is not None
+    flow.create(saga_id, retrieved)
+    return _Begun(flow, saga_id, retrieved)
+
+
+def _fail_after_the_update(begun: _Begun) -> None:
     """Updates as the flow does, and fails before the saga has ended."""
-    joined = Saga.joined(flow.ledger, saga_id, flow.run_id)
+    joined = Saga.joined(begun.flow.ledger, begun.saga_id, begun.flow.run_id)
     with pytest.raises(RuntimeError), joined as saga:
-        saga.take(UpdateBrands(retrieved), {})
+        saga.take(UpdateBrands(begun.retrieved), {})
         raise RuntimeError("fails at the end")
