@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
@@ -57,6 +58,21 @@ class Settings(BaseSettings):
     brands_api_key: SecretStr | None = Field(None, description="API key of the brand system.")
     brand_sync_minutes: int = Field(
         1, gt=0, description="How often the brand system is asked what changed there."
+    )
+    erp_kind: Literal["rest", "tryton"] = Field(
+        "rest", description="Which ERP: `rest` for our reference contract, or `tryton`."
+    )
+    erp_url: str | None = Field(
+        None, description="Base address of the ERP; of Tryton with the database, `https://host/db`."
+    )
+    erp_api_key: SecretStr | None = Field(None, description="API key of the ERP.")
+    erp_shop: str | None = Field(
+        None, description="Tryton only: name of the web shop that our orders belong to."
+    )
+    erp_webhook_secret: SecretStr | None = Field(
+        None,
+        description="Secret of the ERP's webhooks and order updates, `whsec_…`; several "
+        "separated by spaces while one is being replaced.",
     )
     pim_webhook_secret: SecretStr | None = Field(
         None,

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 
 from commerce_pipelines.errors import ConfigurationError
 from commerce_pipelines.saga import tables as saga_tables
+from commerce_pipelines.store import order_tables, price_tables
 from commerce_pipelines.store import tables as store_tables
 from commerce_pipelines.store.engine import connect
 from commerce_pipelines.store.schema import VERSION_TABLE, is_migrated, migrate
@@ -62,6 +63,7 @@ def catalog_of(engine: Engine) -> dict[str, set[tuple[object, ...]]]:
 def test_migrating_gives_what_the_tables_in_the_code_say(
     engine: Engine, empty: Engine, part: str
 ) -> None:
+    assert {order_tables.cart.metadata, price_tables.price_book.metadata} == {store_tables.metadata}
     store_tables.metadata.create_all(empty)
     saga_tables.metadata.create_all(empty)
 

@@ -1,0 +1,1 @@
+"""ERPs: one port, an adapter for each kind."""
