@@ -16,12 +16,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from commerce_pipelines.store.messages import MOST_TRIES
+from commerce_pipelines.store.messages import FIRST_DELAY_SECONDS, MOST_TRIES
 
 SHRINK_EACH_TRY = 16
 MOST_PAGE_BYTES = 32 * 1024 * 1024
-FIRST_DELAY_SECONDS = 5.0
-LONGEST_DELAY_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -94,8 +92,7 @@ def claim_page(
         "tries": oldest.tries,
         "most_items": max(1, most_items // SHRINK_EACH_TRY**oldest.tries),
         "most_bytes": most_bytes,
-        "first_delay": FIRST_DELAY_SECONDS,
-        "longest_delay": LONGEST_DELAY_SECONDS,
+        "delay": FIRST_DELAY_SECONDS,
     }
     return list(connection.execute(_CLAIM, names).scalars())
 
@@ -140,6 +137,7 @@ _BURY: Final = text(f"""
     WHERE {_WAITS} AND tries > 0 AND tries >= :most_tries AND next_try_at <= now()
       AND NOT EXISTS (SELECT FROM live WHERE live.saga_id = message.saga_id)""")
 
+# A kill is seldom a message's fault: it comes again soon, and only a failure makes it rest longer.
 _CLAIM: Final = text(f"""
     WITH {_DUE},
     page AS (
@@ -150,8 +148,7 @@ _CLAIM: Final = text(f"""
     claimed AS (
         UPDATE message SET state = 'claimed', saga_id = :saga, run_id = :run, tries = tries + 1,
             outcome = NULL,
-            next_try_at = now() + random() * make_interval(
-                secs => least(:first_delay * power(2, tries), :longest_delay))
+            next_try_at = now() + random() * make_interval(secs => :delay)
         WHERE id = ANY (ARRAY(
             SELECT id FROM page WHERE items_before < :most_items AND bytes_before < :most_bytes))
         RETURNING id)

@@ -24,6 +24,8 @@ MOST_TRIES = 10
 PATIENCE_HOURS = 24
 # After a long outage a kill or two must not be the last try.
 TRIES_LEFT = 3
+FIRST_DELAY_SECONDS = 5.0
+LONGEST_DELAY_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,8 @@ def fail(connection: Connection, saga_id: str, error: str, *, may_pass: bool = F
         "most_tries": MOST_TRIES,
         "patience": PATIENCE_HOURS if may_pass else 0,
         "most_spared": MOST_TRIES - TRIES_LEFT,
+        "first_delay": FIRST_DELAY_SECONDS,
+        "longest_delay": LONGEST_DELAY_SECONDS,
     }
     connection.execute(_FAIL, names)
 
@@ -204,6 +208,8 @@ _KEEP_DIFFERENT: Final = text("""
 
 _FAIL: Final = text("""
     UPDATE message SET last_error = :error, outcome = NULL,
+        next_try_at = now() + random() * make_interval(
+            secs => least(:first_delay * power(2, tries - 1), :longest_delay)),
         tries = CASE WHEN judged.spared THEN least(tries, :most_spared) ELSE tries END,
         state = CASE WHEN judged.dead THEN 'dead' ELSE state END,
         finished_at = CASE WHEN judged.dead THEN now() END
