@@ -3,19 +3,22 @@
 Order inside: from the highest step down, resolve doubt, commit the intent to
 undo, undo, commit the result. An unknown answer is retried with growing,
 jittered delays; what does not work in the end is parked for a person.
+
+A saga past its pivot is not undone: the rest of its steps is taken, under the
+same rules.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from commerce_pipelines.errors import Fenced, NeedsPerson, PermanentError, TransientError, told
 from commerce_pipelines.saga.audit import AUDITED_AFTER_SECONDS
 from commerce_pipelines.saga.ledger import Claim, Ledger, StepRow
-from commerce_pipelines.saga.saga import keep_alive
+from commerce_pipelines.saga.saga import Saga, keep_alive
 from commerce_pipelines.saga.states import NOTHING_TO_UNDO, SagaStatus, StepState
 from commerce_pipelines.saga.step import ExternalStep, Step, Steps, TransactionalStep
 
@@ -28,6 +31,7 @@ class Outcome(StrEnum):
     """What one call of `compensate` came to."""
 
     COMPENSATED = "compensated"
+    FINISHED = "finished"
     PARKED = "parked"
     LATER = "later"
     NOT_OURS = "not_ours"
@@ -51,15 +55,17 @@ class Compensator:
     Attributes:
         ledger: The ledger.
         kinds: The steps of each kind of saga, by name.
+        finishers: Of the kinds with a pivot: what takes the rest of the steps and succeeds.
         jitter: Draws from 0 to 1.
     """
 
     ledger: Ledger
     kinds: Mapping[str, Steps]
+    finishers: Mapping[str, Callable[[Saga], object]] = field(default_factory=dict)
     jitter: random.Random = field(default_factory=random.Random)
 
     def compensate(self, saga_id: str, who: str, *, reason: str | None = None) -> Outcome:
-        """Undoes one saga as far as it can be undone now.
+        """Undoes one saga as far as it can be undone now, or finishes it past its pivot.
 
         Args:
             saga_id: The saga.
@@ -77,10 +83,13 @@ class Compensator:
         if claim is None:
             return Outcome.NOT_OURS
         with keep_alive(self.ledger, claim):
-            return self._undo_all(claim)
+            return self._end(claim)
 
-    def _undo_all(self, claim: Claim) -> Outcome:
+    def _end(self, claim: Claim) -> Outcome:
         try:
+            if claim.status is SagaStatus.RUNNING:
+                self._finish(claim)
+                return Outcome.FINISHED
             for row in reversed(self.ledger.steps(claim.saga_id)):
                 self._undo_step(claim, row)
         except _ComeBack as wait:
@@ -92,6 +101,28 @@ class Compensator:
         with self.ledger.own(claim) as connection:
             self.ledger.finish(connection, claim, SagaStatus.COMPENSATED)
         return Outcome.COMPENSATED
+
+    def _finish(self, claim: Claim) -> None:
+        """Takes what is left of a saga past its pivot; what goes wrong is the pivot's error."""
+        pivot = self._pivot_of(claim)
+        try:
+            if claim.kind not in self.finishers:
+                raise NeedsPerson(f"Nobody knows how to finish {claim.kind}.")
+            self.finishers[claim.kind](Saga(self.ledger, claim))
+        except Fenced:
+            raise
+        except PermanentError as error:
+            raise self._park(claim, pivot, error) from error
+        except Exception as error:  # also a mistake of ours must come to an end
+            raise self._try_later(claim, pivot, error) from error
+
+    def _pivot_of(self, claim: Claim) -> StepRow:
+        """Returns the pivot; of an unknown kind the step in doubt, else the last one."""
+        steps = self.kinds.get(claim.kind, {})
+        rows = self.ledger.steps(claim.saga_id)
+        doubtful = [row for row in rows if row.state is StepState.INTENDED]
+        pivots = [row for row in rows if getattr(steps.get(row.name), "is_pivot", False)]
+        return [*rows, *doubtful, *pivots][-1]
 
     def _undo_step(self, claim: Claim, row: StepRow) -> None:
         if row.state in NOTHING_TO_UNDO:

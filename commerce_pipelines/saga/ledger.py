@@ -108,7 +108,7 @@ class Ledger:
             return self._lease(connection, claim, run_id)
 
     def claim_for_undo(self, saga_id: str, who: str, *, reason: str | None) -> Claim | None:
-        """Claims a saga for compensation and fences its owner.
+        """Claims a saga for compensation, or past its pivot for finishing; fences its owner.
 
         Args:
             saga_id: The saga.
@@ -125,10 +125,9 @@ class Ledger:
             ).one_or_none()
             if row is None:
                 return None
-            status = SagaStatus.PARKED if row.pivoted else SagaStatus.ABORTING
+            status = SagaStatus.RUNNING if row.pivoted else SagaStatus.ABORTING
             claim = Claim(saga_id, row.kind, row.epoch + 1, status)
-            self._lease(connection, claim, who, reason or "its owner is gone")
-            return None if row.pivoted else claim
+            return self._lease(connection, claim, who, reason or "its owner is gone")
 
     def _lease(
         self, connection: Connection, claim: Claim, holder: str, reason: str | None = None
@@ -146,9 +145,14 @@ class Ledger:
         )
         return claim
 
-    def abort(self, connection: Connection, claim: Claim, reason: str) -> None:
-        """Marks a running saga as failed, free to be undone, and fences everybody else in it."""
-        connection.execute(statements.ABORT, {"saga_id": claim.saga_id, "reason": reason})
+    def abort(self, connection: Connection, claim: Claim, reason: str) -> bool:
+        """Gives a running saga up and fences everybody in it; tells whether it is to be undone."""
+        names = {"saga_id": claim.saga_id, "reason": reason}
+        return bool(connection.execute(statements.ABORT, names).scalar_one())
+
+    def pivot(self, connection: Connection, claim: Claim, pivoted: bool) -> None:
+        """Notes whether the saga may only go forward from now on."""
+        connection.execute(statements.PIVOT, {"saga_id": claim.saga_id, "pivoted": pivoted})
 
     @contextmanager
     def own(self, claim: Claim) -> Iterator[Connection]:
@@ -199,10 +203,8 @@ class Ledger:
 
     def step(self, saga_id: str, name: str, label: str) -> StepRow | None:
         """Returns one step, found by its name and label."""
-        for row in self.steps(saga_id):
-            if (row.name, row.label) == (name, label):
-                return row
-        return None
+        wanted = (name, label)
+        return next((row for row in self.steps(saga_id) if (row.name, row.label) == wanted), None)
 
     def insert_step(
         self,
@@ -276,17 +278,16 @@ class Ledger:
         )
 
     def reschedule(self, connection: Connection, claim: Claim, delay_seconds: float) -> None:
-        """Gives an aborting saga back, to be claimed again after a while."""
-        connection.execute(
-            statements.RESCHEDULE, {"saga_id": claim.saga_id, "delay": delay_seconds}
-        )
+        """Gives a saga back, to be claimed again after a while."""
+        names = {"saga_id": claim.saga_id, "delay": delay_seconds}
+        connection.execute(statements.RESCHEDULE, names)
 
     def due(self, limit: int = 50) -> list[str]:
-        """Returns sagas to undo: aborting ones that are due, and those whose owner is gone."""
+        """Returns sagas to undo or finish: given up and due, and those whose owner is gone."""
         return self._ids(statements.DUE, limit=limit)
 
     def aborting_of_run(self, run_id: str) -> list[str]:
-        """Returns the sagas that a run opened or joined and that wait to be undone."""
+        """Returns the sagas of a run that wait to be undone, or finished past their pivot."""
         return self._ids(statements.ABORTING_OF_RUN, run_id=run_id)
 
     def _ids(self, statement: TextClause, **names: object) -> list[str]:

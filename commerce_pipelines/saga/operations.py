@@ -6,8 +6,10 @@
 
 Each raises the epoch of a parked saga, so that nobody who worked on it before
 goes on, and is recorded with who and why. When no step is parked any more the
-compensation undoes the rest. A step that the late-arrival audit parked belongs
-to a saga that is compensated and stays so; a retry lets the audit look again.
+compensation undoes the rest. Past its pivot a saga goes forward again by a retry;
+the other two say that it cannot, so that the steps before the pivot are undone.
+A step that the late-arrival audit parked belongs to a saga that is compensated
+and stays so; a retry lets the audit look again.
 Does not belong here: undoing (`compensation`, `audit`).
 """
 
@@ -92,14 +94,14 @@ def retry(connection: Connection, saga_id: str, decision: Decision) -> None:
 
     Raises:
         NotFound: There is no such saga.
-        Conflict: It is not parked, or may only go forward.
+        Conflict: It is not parked.
     """
     epoch, parked = _lock(connection, saga_id)
     for step in parked[:1]:
         # Below it nothing may be undone yet; the compensation comes to the others by itself.
         connection.execute(_TRY_STEP_AGAIN, {"saga_id": saga_id, "seq": step.seq})
     _note(connection, saga_id, decision, what="retry", epoch=epoch, seq=None)
-    connection.execute(_RELEASE, {"saga_id": saga_id})
+    connection.execute(_RELEASE, {"saga_id": saga_id, "retried": True})
 
 
 def accept(
@@ -115,7 +117,7 @@ def accept(
 
     Raises:
         NotFound: There is no such saga.
-        Conflict: It is not parked, has no such parked step, or may only go forward.
+        Conflict: It is not parked, or has no such parked step.
     """
     _settle(connection, saga_id, decision, seq, StepState.SUPERSEDED)
 
@@ -133,7 +135,7 @@ def resolve(
 
     Raises:
         NotFound: There is no such saga.
-        Conflict: It is not parked, has no such parked step, or may only go forward.
+        Conflict: It is not parked, or has no such parked step.
     """
     _settle(connection, saga_id, decision, seq, StepState.UNDONE)
 
@@ -151,14 +153,14 @@ def _settle(
         what = "accept" if state is StepState.SUPERSEDED else "resolve"
         _note(connection, saga_id, decision, what=what, epoch=epoch, seq=step.seq)
     if len(chosen) == len(parked):
-        connection.execute(_RELEASE, {"saga_id": saga_id})
+        connection.execute(_RELEASE, {"saga_id": saga_id, "retried": False})
 
 
 def _lock(connection: Connection, saga_id: str) -> tuple[int, list[Row[Any]]]:
     """Returns a parked saga's next epoch and its parked steps, the last one first."""
     names = {"saga_id": saga_id}
     saga = connection.execute(
-        text("SELECT status, epoch, pivoted FROM saga WHERE saga_id = :saga_id FOR UPDATE"), names
+        text("SELECT status, epoch FROM saga WHERE saga_id = :saga_id FOR UPDATE"), names
     ).one_or_none()
     if saga is None:
         raise NotFound(f"There is no saga {saga_id}; see `commerce-pipelines sagas list`.")
@@ -170,8 +172,6 @@ def _lock(connection: Connection, saga_id: str) -> tuple[int, list[Row[Any]]]:
     ).all()
     if saga.status != SagaStatus.PARKED and not steps:
         raise Conflict(f"Saga {saga_id} is {saga.status}; only a parked one waits for a person.")
-    if saga.pivoted:
-        raise Conflict(f"Saga {saga_id} is past its point of no return and cannot be undone.")
     return saga.epoch + 1, list(steps)
 
 
@@ -213,7 +213,7 @@ _LIST: Final = text("""
 _TRY_STEP_AGAIN: Final = text("""
     UPDATE saga_step SET state = CASE
             WHEN saga.finished_at IS NOT NULL THEN 'absent'
-            WHEN result IS NULL THEN 'intended' ELSE 'undoing' END,
+            WHEN saga.pivoted OR result IS NULL THEN 'intended' ELSE 'undoing' END,
         audit_at = CASE WHEN saga.finished_at IS NOT NULL THEN now() END,
         undo_tries = 0, updated_at = now()
     FROM saga
@@ -224,8 +224,9 @@ _SETTLE_STEP: Final = text("""
     WHERE saga_id = :saga_id AND seq = :seq""")
 
 _RELEASE: Final = text("""
-    UPDATE saga SET status = 'aborting', epoch = epoch + 1, holder = NULL, lease_until = NULL,
-        next_try_at = now()
+    UPDATE saga SET status = CASE WHEN pivoted AND :retried THEN 'running' ELSE 'aborting' END,
+        pivoted = pivoted AND :retried,
+        epoch = epoch + 1, holder = NULL, lease_until = NULL, next_try_at = now()
     WHERE saga_id = :saga_id AND status = 'parked'""")
 
 _NOTE: Final = text("""

@@ -105,12 +105,12 @@ class Saga:
             made = plan() if callable(plan) else plan
             if isinstance(step, TransactionalStep):
                 return self._commit(step, made, label)
-            return self._send(step, lambda: self._intend(step, made, label))
+            return self._send(step, lambda: self._intend(step, made, label), is_first=True)
         if known.state is StepState.DONE:
             return known.result
         if known.state is not StepState.INTENDED or isinstance(step, TransactionalStep):
             raise Conflict(f"Step {known.idem_key} is {known.state}: {known.error}")
-        return self._send(step, lambda: self._intend_again(step, known))
+        return self._send(step, lambda: self._intend_again(step, known), is_first=False)
 
     def _commit(self, step: TransactionalStep, plan: JSON, label: str) -> JSON:
         with self.ledger.own(self.claim) as connection:
@@ -129,6 +129,8 @@ class Saga:
 
     def _intend(self, step: ExternalStep, plan: JSON, label: str) -> StepRow:
         with self.ledger.own(self.claim) as connection:
+            if step.is_pivot:
+                self.ledger.pivot(connection, self.claim, True)
             return self.ledger.insert_step(
                 connection,
                 self.claim,
@@ -145,7 +147,7 @@ class Saga:
             self.ledger.send_again(connection, row, step.settle_seconds)
         return row
 
-    def _send(self, step: ExternalStep, intend: Callable[[], StepRow]) -> JSON:
+    def _send(self, step: ExternalStep, intend: Callable[[], StepRow], *, is_first: bool) -> JSON:
         owned_at = time.clock_gettime(_CLOCK)
         row = intend()
         if time.clock_gettime(_CLOCK) - owned_at >= self.ledger.lease_seconds:
@@ -153,12 +155,19 @@ class Saga:
         try:
             result = step.act(row.plan, row.idem_key)
         except PermanentError as error:
-            with self.ledger.own(self.claim) as connection:
-                self.ledger.update_step(connection, row, StepState.REFUSED, error=str(error))
+            # A no to a repeated request does not tell what became of the first one.
+            if is_first or (step.seals and step.look(row.plan, row.idem_key) is None):
+                self._refuse(step, row, error)
             raise
         with self.ledger.own(self.claim) as connection:
             self.ledger.update_step(connection, row, StepState.DONE, result=result)
         return result
+
+    def _refuse(self, step: ExternalStep, row: StepRow, error: PermanentError) -> None:
+        with self.ledger.own(self.claim) as connection:
+            self.ledger.update_step(connection, row, StepState.REFUSED, error=str(error))
+            if step.is_pivot:
+                self.ledger.pivot(connection, self.claim, False)
 
     def succeed(self, also: Callable[[Connection], None] | None = None) -> None:
         """Ends the saga; `also` writes in the same transaction what success means elsewhere."""
@@ -168,11 +177,16 @@ class Saga:
             self.ledger.finish(connection, self.claim, SagaStatus.SUCCEEDED)
 
     def abort(self, reason: str, also: Callable[[Connection], None] | None = None) -> None:
-        """Gives the saga up, free to be undone; `also` writes in the same transaction."""
+        """Gives the saga up, to be undone; past its pivot to be finished by the next sweep.
+
+        Args:
+            reason: Why.
+            also: Writes in the same transaction what it means elsewhere that it is undone.
+        """
         with self.ledger.own(self.claim) as connection:
-            if also is not None:
+            is_undone = self.ledger.abort(connection, self.claim, reason)
+            if also is not None and is_undone:
                 also(connection)
-            self.ledger.abort(connection, self.claim, reason)
 
 
 @contextmanager

@@ -49,11 +49,15 @@ LEASE: Final = text("""
         reason = coalesce(reason, :reason)
     WHERE saga_id = :saga_id""")
 
-# Marks a saga as failed, free to be undone, and fences everybody in it.
+# Gives a saga up, free to be undone or finished by others, and fences everybody in it.
 ABORT: Final = text("""
-    UPDATE saga SET status = 'aborting', epoch = epoch + 1, reason = :reason,
+    UPDATE saga SET status = CASE WHEN pivoted THEN status ELSE 'aborting' END,
+        epoch = epoch + 1, reason = :reason,
         holder = NULL, lease_until = NULL, next_try_at = now()
-    WHERE saga_id = :saga_id""")
+    WHERE saga_id = :saga_id RETURNING NOT pivoted""")
+
+# Says whether a saga may only go forward.
+PIVOT: Final = text("UPDATE saga SET pivoted = :pivoted WHERE saga_id = :saga_id")
 
 # Renews the lease and locks the row, if the saga is still ours.
 PROVE: Final = text("""
@@ -88,18 +92,20 @@ RESCHEDULE: Final = text("""
         next_try_at = now() + make_interval(secs => :delay)
     WHERE saga_id = :saga_id""")
 
-# Aborting sagas that are due, and running ones whose owner is gone.
+# Aborting sagas that are due, and running ones whose owner is gone; one that goes forward
+# may rest like one that is undone.
 DUE: Final = text("""
     SELECT saga_id FROM saga
     WHERE (status = 'aborting' AND next_try_at <= now()
-           OR status = 'running')
+           OR status = 'running' AND (next_try_at <= now() OR NOT pivoted))
       AND coalesce(lease_until < now(), true)
     ORDER BY next_try_at, saga_id LIMIT :limit""")
 
-# Sagas that a run gave up.
+# Sagas that a run gave up, those past their pivot too.
 ABORTING_OF_RUN: Final = text("""
     SELECT saga_id FROM saga
-    WHERE last_run_id = :run_id AND status = 'aborting'
+    WHERE last_run_id = :run_id
+      AND (status = 'aborting' OR status = 'running' AND pivoted AND holder IS NULL)
     ORDER BY saga_id""")
 
 # Writes a step after the ones there are; its key is made from its place.

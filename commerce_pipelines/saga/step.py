@@ -58,10 +58,13 @@ class ExternalStep(Step):
     Attributes:
         settle_seconds: After this long a request that was sent has landed or never will.
         seals: `look` makes sure that an absent effect can never land, so it need not wait.
+        is_pivot: From its intent on the saga only goes forward; the steps after it, and
+            itself, may be taken again and again until they are done.
     """
 
     settle_seconds: ClassVar[float]
     seals: ClassVar[bool] = False
+    is_pivot: ClassVar[bool] = False
 
     @abstractmethod
     def act(self, plan: JSON, key: str) -> JSON:

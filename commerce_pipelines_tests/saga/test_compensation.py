@@ -220,19 +220,6 @@ def test_sagas_that_rest_do_not_keep_others_from_being_found(
     assert ledger.due(limit=1) == [sagas[3].saga_id]
 
 
-def test_what_is_past_its_point_of_no_return_is_parked_instead(
-    engine: Engine, open_saga: OpenSaga, compensator: Compensator, tally: Tally
-) -> None:
-    saga = open_saga()
-    saga.take(Add(), PLAN)
-    with engine.begin() as connection:
-        connection.execute(text("UPDATE saga SET pivoted = true"))
-
-    assert compensator.compensate(saga.saga_id, "hook", reason="failed") is Outcome.NOT_OURS
-    assert status_of(engine, saga.saga_id) == "parked"
-    assert tally.amount() == 7
-
-
 def test_both_kinds_of_steps_are_found_by_their_names(
     open_saga: OpenSaga, compensator: Compensator, shop: Shop
 ) -> None:

@@ -10,7 +10,7 @@ from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.saga.saga import Saga
 from commerce_pipelines.saga.step import JSON
 from commerce_pipelines_tests.saga.conftest import OpenSaga
-from commerce_pipelines_tests.saga.fakes import KIND, Add, Reserve, Shop, Tally
+from commerce_pipelines_tests.saga.fakes import KIND, Add, Reserve, ReserveSealed, Shop, Tally
 from commerce_pipelines_tests.saga.ledger_rows import states_of, status_of
 
 PLAN = {"name": "stock", "amount": 7}
@@ -101,6 +101,33 @@ def test_a_step_that_was_refused_had_no_effect_and_is_not_sent_again(
     with pytest.raises(Conflict, match="sold out"):
         saga.take(Reserve(shop), {"lands": False})
     assert shop.count("reserve") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "landed", "state"),
+    [
+        (Reserve, True, "intended"),
+        (Reserve, False, "intended"),
+        (ReserveSealed, True, "intended"),
+        (ReserveSealed, False, "refused"),
+    ],
+)
+def test_a_no_to_a_step_sent_again_tells_nothing_of_the_first_time(
+    engine: Engine,
+    open_saga: OpenSaga,
+    shop: Shop,
+    kind: type[Reserve],
+    landed: bool,
+    state: str,
+) -> None:
+    saga = open_saga()
+    shop.answer("reserve", Unknown("the answer was lost"), Refused("the key is out of date"))
+    with pytest.raises(Unknown):
+        saga.take(kind(shop), {"lands": landed})
+    with pytest.raises(Refused):
+        saga.take(kind(shop), {"lands": landed})
+
+    assert states_of(engine, saga.saga_id) == [state]
 
 
 def test_a_saga_may_succeed_with_a_refused_step(
