@@ -112,9 +112,11 @@ def server_url(pytestconfig: pytest.Config) -> str:
 
 
 @pytest.fixture(scope="session")
-def databases(server_url: str) -> Databases:
+def databases(server_url: str) -> Iterator[Databases]:
     """The databases of this worker."""
-    return Databases(server_url)
+    databases = Databases(server_url)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture

@@ -6,15 +6,19 @@ alone is emptied for the next one; any other is dropped.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from uuid import uuid4
 
 import psycopg
 from sqlalchemy.engine import make_url
 
+Session = psycopg.Connection[tuple[object, ...]]
+
 EMPTY = "template1"
 MIGRATED = "migrated"
+KEEPER = "keeper"
 
 
 class Databases:
@@ -26,8 +30,10 @@ class Databases:
 
     def __init__(self, server_url: str) -> None:
         self._server_url = server_url
-        self._spare: list[str] = []
-        self._schema = self._fingerprint(MIGRATED)
+        # Into each a session stays open: a new one looks up the whole catalog again.
+        self._spare: list[Session] = []
+        with self._open(MIGRATED) as session:
+            self._schema = _fingerprint(session)
 
     @contextmanager
     def empty(self) -> Iterator[str]:
@@ -39,17 +45,41 @@ class Databases:
     @contextmanager
     def migrated(self) -> Iterator[str]:
         """Lends the address of a database with the newest schema and no rows."""
-        name = self._spare.pop() if self._spare else self._create(MIGRATED)
+        session = self._spare_or_new()
+        name = session.info.dbname
         yield self._url(name)
-        self._disconnect_all(name)
-        if self._fingerprint(name) == self._schema:
-            self._delete_rows(name)
-            self._spare.append(name)
+        if self._is_as_new(session):
+            self._spare.append(session)
         else:
+            session.close()
             self._drop(name)
+
+    def close(self) -> None:
+        """Ends the sessions; the databases go with the server."""
+        for session in self._spare:
+            session.close()
+
+    def _spare_or_new(self) -> Session:
+        with suppress(IndexError):  # several threads may ask
+            return self._spare.pop()
+        return self._open(self._create(MIGRATED))
+
+    def _is_as_new(self, session: Session) -> bool:
+        """Empties a database and tells whether it is as if nobody had used it."""
+        try:
+            _end_others(session)
+            if _fingerprint(session) != self._schema:
+                return False
+            session.execute(DELETE_ROWS)
+        except psycopg.OperationalError:  # a test has ended all sessions of its database
+            return False
+        return True
 
     def _url(self, name: str) -> str:
         return make_url(self._server_url).set(database=name).render_as_string(hide_password=False)
+
+    def _open(self, name: str) -> Session:
+        return psycopg.connect(self._url(name), autocommit=True, application_name=KEEPER)
 
     def _create(self, template: str) -> str:
         name = f"test_{uuid4().hex}"
@@ -62,27 +92,25 @@ class Databases:
         with psycopg.connect(self._server_url, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
-    def _disconnect_all(self, name: str) -> None:
-        with psycopg.connect(self._server_url, autocommit=True) as connection:
-            connection.execute(_DISCONNECT_ALL, [name])
 
-    def _fingerprint(self, name: str) -> str | None:
-        with psycopg.connect(self._url(name), autocommit=True) as connection:
-            try:
-                row = connection.execute(_FINGERPRINT).fetchone()
-            except psycopg.errors.UndefinedTable:
-                return None
-        return None if row is None else str(row[0])
-
-    def _delete_rows(self, name: str) -> None:
-        with psycopg.connect(self._url(name), autocommit=True) as connection:
-            connection.execute(_DELETE_ROWS)
+def _end_others(session: Session) -> None:
+    """Ends all other sessions; what they are at would come after the emptying."""
+    while session.execute(_END_OTHERS).fetchall():
+        time.sleep(0.002)
 
 
-# Waits until they are gone: what they were at would come after the emptying.
-_DISCONNECT_ALL = """
-    SELECT pg_terminate_backend(pid, 30000) FROM pg_stat_activity
-    WHERE datname = %s AND backend_type = 'client backend'"""
+def _fingerprint(session: Session) -> str | None:
+    try:
+        row = session.execute(_FINGERPRINT).fetchone()
+    except psycopg.errors.UndefinedTable:
+        return None
+    return None if row is None else str(row[0])
+
+
+_END_OTHERS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend'
+      AND pid <> pg_backend_pid()"""
 
 _FINGERPRINT = """
     WITH ours AS (
@@ -99,7 +127,8 @@ _FINGERPRINT = """
         UNION ALL SELECT version_num FROM commerce_version)
     SELECT string_agg(fact, E'\\n' ORDER BY fact) FROM facts"""
 
-_DELETE_ROWS = """
+# Past triggers and references, also for the rest of its transaction.
+DELETE_ROWS = """
     DO $$
     DECLARE name regclass;
     BEGIN

@@ -6,12 +6,14 @@ import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TypeVar
 
-from commerce_pipelines_tests.crashes.ground import RUN, Ground, Grounds, Systems, running_systems
+from commerce_pipelines_tests.crashes.ground import RUN, Ground, Kept, open_ground
 from commerce_pipelines_tests.crashes.invariants import Snapshot, snapshot, violations
 from commerce_pipelines_tests.crashes.points import Stop
+from commerce_pipelines_tests.databases import Databases
 
 AT_ONCE = 4
 
@@ -25,24 +27,50 @@ def as_it_is(ground: Ground) -> None:
 
 
 @dataclass(frozen=True)
+class Cast:
+    """What a scene is made of.
+
+    Attributes:
+        does: What the child does, of `scenes.SCENES`.
+        store: What the store has beside what is on every ground; kept over the cases.
+        elsewhere: What has changed in the outside systems since.
+        setup: What is wrong with the outside systems, if anything.
+    """
+
+    does: str
+    store: Setup = as_it_is
+    elsewhere: Setup = as_it_is
+    setup: Setup = as_it_is
+
+
+@dataclass(frozen=True)
 class Scene:
     """One thing that a child does, traced once.
 
     Attributes:
-        name: Of `scenes.SCENES`.
-        setup: What is wrong with the outside systems, if anything.
-        prepare: What the scene finds beside what is on every ground.
+        cast: What it is made of.
+        kept: The ground on which it begins.
         before: Everything, before the child.
         after: Everything, after a child that nothing disturbed.
         points: The names of the points that it passes.
     """
 
-    name: str
-    setup: Setup
-    prepare: Setup
+    cast: Cast
+    kept: Kept
     before: Snapshot
     after: Snapshot
     points: list[str]
+
+    @property
+    def name(self) -> str:
+        """What the child does."""
+        return self.cast.does
+
+    def begin(self, ground: Ground) -> None:
+        """Makes everything as it is before the child."""
+        ground.restore(self.kept)
+        self.cast.elsewhere(ground)
+        self.cast.setup(ground)
 
     def numbered(self, *words: str) -> list[int]:
         """Returns the numbers of the points whose names have all of the words."""
@@ -57,32 +85,24 @@ class Scene:
 class Field:
     """Where cases are done, several at once."""
 
-    grounds: Grounds
-    _systems: queue.Queue[Systems]
+    _grounds: queue.Queue[Ground]
+    _scenes: dict[Cast, Scene] = field(default_factory=dict)
 
-    def trace(self, name: str, setup: Setup = as_it_is, prepare: Setup = as_it_is) -> Scene:
-        """Does a scene, once without and once with its faults, and returns its points."""
-        with self.ground() as ground:
-            prepare(ground)
-            before = snapshot(ground)
-            assert ground.send(name).finish() == 0
-            after = snapshot(ground)
-        with self.ground() as ground:
-            prepare(ground)
-            setup(ground)
-            child = ground.send(name)
-            assert child.finish() == 0
-            return Scene(name, setup, prepare, before, after, child.points())
+    def trace(self, cast: Cast) -> Scene:
+        """Returns a scene, which is done when it is first asked for."""
+        if cast not in self._scenes:
+            with self.ground() as ground:
+                self._scenes[cast] = _traced(ground, cast)
+        return self._scenes[cast]
 
     @contextmanager
     def ground(self) -> Iterator[Ground]:
-        """Lends ground for one case."""
-        systems = self._systems.get()
+        """Lends ground for one case, as the last case has left it."""
+        ground = self._grounds.get()
         try:
-            with self.grounds.lend(systems) as ground:
-                yield ground
+            yield ground
         finally:
-            self._systems.put(systems)
+            self._grounds.put(ground)
 
     def each(self, points: Sequence[T], case: Callable[[Ground, T], list[str]]) -> list[str]:
         """Does a case at each of the points; returns what was violated where."""
@@ -96,19 +116,35 @@ class Field:
 
 
 @contextmanager
-def open_field(grounds: Grounds) -> Iterator[Field]:
-    """Starts as many outside systems as cases are done at once."""
+def open_field(databases: Databases, notes: Path) -> Iterator[Field]:
+    """Opens as many grounds as cases are done at once."""
     with ExitStack() as stack:
-        systems: queue.Queue[Systems] = queue.Queue()
-        for _ in range(AT_ONCE):
-            systems.put(stack.enter_context(running_systems()))
-        yield Field(grounds, systems)
+        grounds: queue.Queue[Ground] = queue.Queue()
+        for number in range(AT_ONCE):
+            of_ground = notes / str(number)
+            of_ground.mkdir()
+            grounds.put(stack.enter_context(open_ground(databases, of_ground)))
+        yield Field(grounds)
+
+
+def _traced(ground: Ground, cast: Cast) -> Scene:
+    """Does a scene, once without and once with its faults."""
+    ground.prepare()
+    cast.store(ground)
+    kept = ground.keep()
+    cast.elsewhere(ground)
+    before = snapshot(ground)
+    assert ground.send(cast.does).finish() == 0
+    scene = Scene(cast, kept, before, snapshot(ground), [])
+    scene.begin(ground)
+    child = ground.send(cast.does)
+    assert child.finish() == 0
+    return replace(scene, points=child.points())
 
 
 def kill(ground: Ground, scene: Scene, point: int, control: str | None = None) -> list[str]:
     """Kills a child at a point."""
-    scene.prepare(ground)
-    scene.setup(ground)
+    scene.begin(ground)
     child = ground.send(scene.name, stop=Stop(point), control=control)
     if child.finish() != -9:
         return [f"the point was not reached: {child.points()[-1:]}"]
@@ -123,8 +159,7 @@ def freeze(
     settings: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Freezes a child at a point, recovers without it, thaws it, and looks for late effects."""
-    scene.prepare(ground)
-    scene.setup(ground)
+    scene.begin(ground)
     child = ground.send(
         scene.name, stop=Stop(point, frozen=True), control=control, settings=settings
     )

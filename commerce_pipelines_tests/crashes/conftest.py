@@ -8,7 +8,6 @@ import pytest
 
 from commerce_pipelines_tests.case_counts import CASES
 from commerce_pipelines_tests.crashes.cases import Field, Note, open_field
-from commerce_pipelines_tests.crashes.ground import Grounds
 from commerce_pipelines_tests.databases import Databases
 
 
@@ -18,8 +17,8 @@ def note(record_property: Callable[[str, object], None]) -> Note:
     return lambda count, what: record_property(CASES, (count, what))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def field(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
     """Several grounds at once."""
-    with open_field(Grounds(databases, tmp_path_factory.mktemp("points"))) as field:
+    with open_field(databases, tmp_path_factory.mktemp("points")) as field:
         yield field

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-
-import psutil
-import requests
 
 from commerce_pipelines.connectors.http import HttpSession
 from commerce_pipelines.connectors.rate_budget import UnlimitedBudget
 from commerce_pipelines.connectors.retry import RetryPolicy
 from commerce_pipelines.connectors.sanity import Sanity
 from commerce_pipelines.saga.ledger import Ledger
-from commerce_pipelines.sandbox.server import RunningSandbox, SandboxOptions
 from commerce_pipelines.services import recovery
 from commerce_pipelines.store.engine import connect
 from commerce_pipelines_tests.crashes import orders, scenes
-from commerce_pipelines_tests.crashes.erp import OrderSystem
+from commerce_pipelines_tests.crashes.children import Child
+from commerce_pipelines_tests.crashes.kept import Rows, read_rows, write_rows
 from commerce_pipelines_tests.crashes.points import Stop
-from commerce_pipelines_tests.databases import Databases
+from commerce_pipelines_tests.crashes.systems import Systems, running_systems
+from commerce_pipelines_tests.databases import KEEPER, Databases
 from commerce_pipelines_tests.factories import full_product, product
 from commerce_pipelines_tests.services.brand_sides import both_sides
-from commerce_pipelines_tests.services.cms import Cms
+from commerce_pipelines_tests.services.cms import Cms, Document
 from commerce_pipelines_tests.services.shop import Shop
 
-PATIENCE_SECONDS = 20.0
 RUN = "run-1"
 EDITORS_FIELD = {"careNote": "Wipe with a dry cloth."}
 OLD = [full_product(1), product(2), product(3, brand="Acme")]
@@ -43,40 +37,33 @@ FEED = [
     full_product(4, brand="Novum"),
     product(5),
 ]
+LIVE = "SELECT saga_id FROM saga WHERE status IN ('running', 'aborting')"
 
-_forks = multiprocessing.get_context("forkserver")
-# Starting a process looks after all others too, which is not safe in threads.
-_children = threading.Lock()
-_forks.set_forkserver_preload(["pytest", scenes.__name__])
+_OURSELVES = "ground"
+_END_SESSIONS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend'
+      AND application_name <> ALL (:spared)"""
 
 
 @dataclass(frozen=True)
-class Systems:
-    """The outside systems of one ground; reset for each case."""
+class Kept:
+    """What a ground can be brought back to.
 
-    sandbox: RunningSandbox
-    orders: OrderSystem
+    Attributes:
+        rows: The store.
+        documents: Sanity.
+    """
 
-    def reset(self) -> None:
-        """Makes them forget documents, orders, faults and effects."""
-        faults = self.sandbox.addresses["faults"]["url"]
-        for what in ("", "/effects", "/state"):
-            requests.delete(faults + what, timeout=PATIENCE_SECONDS).raise_for_status()
-        self.orders.reset()
-
-
-@contextmanager
-def running_systems() -> Iterator[Systems]:
-    """Starts outside systems."""
-    options = SandboxOptions(port=0, rate_limit=False)
-    with RunningSandbox(options) as sandbox, OrderSystem() as order_system:
-        yield Systems(sandbox, order_system)
+    rows: Rows
+    documents: list[Document]
 
 
 class Ground:
     """A store with products, one of which an editor has touched, and a feed that waits.
 
     Attributes:
+        systems: The outside systems.
         shop: The store, in the hands of this process.
         cms: Sanity as its editors see it.
         sides: The brands of the store and of the brand system.
@@ -84,12 +71,14 @@ class Ground:
     """
 
     def __init__(self, systems: Systems, postgres_url: str, notes: Path) -> None:
-        self._sandbox = systems.sandbox
+        self.systems = systems
         self.orders = systems.orders
+        self._sandbox = systems.sandbox
         self._postgres_url = postgres_url
         self._notes = notes
         self._numbers = count(1)
-        engine = connect(postgres_url, pool_size=2)
+        self._children: list[Child] = []
+        engine = connect(postgres_url, pool_size=2, application=_OURSELVES)
         sanity = Sanity.open(
             **systems.sandbox.addresses["sanity"],
             budget=UnlimitedBudget(),
@@ -102,7 +91,10 @@ class Ground:
 
     def prepare(self) -> None:
         """Fills the store and leaves a feed in the inbox."""
+        self.restore(Kept(Rows({}, {}), []))
         self.shop.take(*OLD)
+        # No scene is about bringing these brands to the other side.
+        self.shop.change("UPDATE message SET state = 'done' WHERE topic = 'brands'")
         (document_id,) = [
             document["_id"]
             for document in self.cms.documents().values()
@@ -110,12 +102,35 @@ class Ground:
         ]
         self.cms.edit(document_id, set=EDITORS_FIELD)
         self.shop.receive(*FEED, webhook_id="feed")
-        self.shop.change(orders.CREATE)
         self.shop.change(orders.FILL)
 
+    def keep(self) -> Kept:
+        """Returns what is here now, before any fault, child or change of brands there."""
+        return Kept(read_rows(self.shop.engine), list(self.cms.documents().values()))
+
+    def restore(self, kept: Kept) -> None:
+        """Brings the ground back to what was kept, whatever a case has left."""
+        self.end_children()
+        self._hang_up()
+        self.systems.reset()
+        write_rows(self.shop.engine, kept.rows)
+        self.cms.put_back(kept.documents)
+
+    def _hang_up(self) -> None:
+        """Drops idle connections: systems close them after seconds, perhaps just when used."""
+        self.shop.sanity.close()
+        self.sides.brand_system.close()
+        self.sides.there.session.close()
+
+    def end_children(self) -> None:
+        """Ends all children and waits until the database has noticed."""
+        while self._children:
+            self._children.pop().kill()
+        while self.shop.values(_END_SESSIONS, spared=[_OURSELVES, KEEPER]):
+            time.sleep(0.002)
+
     def close(self) -> None:
-        """Closes the connections of this process and takes its own table away."""
-        self.shop.change("DROP TABLE IF EXISTS crash_stock")
+        """Closes the connections of this process."""
         self._open_sides.__exit__(None, None, None)
         self.shop.sanity.close()
         self.shop.engine.dispose()
@@ -142,10 +157,9 @@ class Ground:
             control=control,
             settings=settings or {},
         )
-        child = _forks.Process(target=scenes.run, args=(errand,), daemon=True)
-        with _children:
-            child.start()
-        return Child(child, errand.notes)
+        child = Child(scenes.run, errand)
+        self._children.append(child)
+        return child
 
     @property
     def token(self) -> str:
@@ -164,11 +178,14 @@ class Ground:
     def recover(self, control: str | None = None, patience_seconds: float = 10.0) -> bool:
         """Sweeps until nothing is half-done; tells whether that was reached."""
         deadline = time.monotonic() + patience_seconds
+        pause = 0.01
         while self.live():
             if time.monotonic() > deadline:
                 return False
             self.owner_is_gone()
             self.sweep(control)
+            time.sleep(pause)  # mostly for a settle time, which nobody may shorten
+            pause = min(pause * 2, 0.2)
         return True
 
     def sweep(self, control: str | None = None) -> None:
@@ -188,7 +205,7 @@ class Ground:
 
     def live(self) -> list[str]:
         """Returns the sagas that are neither finished nor parked."""
-        return self.shop.values("SELECT saga_id FROM saga WHERE status IN ('running', 'aborting')")
+        return self.shop.values(LIVE)
 
     def finish(self, scene: str) -> None:
         """Lets what a scene was at be done in the end."""
@@ -217,73 +234,13 @@ class Ground:
         return statuses[0] if statuses else None
 
 
-class Child:
-    """A process of its own in a case."""
-
-    def __init__(self, process: ForkServerProcess, notes: Path) -> None:
-        self._process = process
-        self._notes = notes
-
-    def finish(self) -> int:
-        """Waits for its end and returns its exit code, -9 after SIGKILL."""
-        deadline = time.monotonic() + PATIENCE_SECONDS * 2
-        while (code := self.exit_code()) is None:
-            if time.monotonic() > deadline:
-                self._process.kill()
-                raise AssertionError(f"a child hangs after {self.points()[-3:]}")
-            time.sleep(0.002)
-        return code
-
-    def exit_code(self) -> int | None:
-        """Returns its exit code; None while it is there."""
-        with _children:
-            return self._process.exitcode
-
-    def has_ended(self) -> bool:
-        """Tells whether it is no longer there."""
-        return self.exit_code() is not None
-
-    def kill(self) -> None:
-        """Kills it wherever it is."""
-        self._process.kill()
-        self.finish()
-
-    def freeze(self) -> bool:
-        """Waits until it has frozen; False if it ended before."""
-        while self.exit_code() is None:
-            with suppress(psutil.NoSuchProcess):
-                if psutil.Process(self._process.pid).status() == psutil.STATUS_STOPPED:
-                    return True
-            time.sleep(0.005)
-        return False
-
-    def thaw(self) -> None:
-        """Lets it go on, and waits for its end."""
-        psutil.Process(self._process.pid).resume()
-        self.finish()
-
-    def points(self) -> list[str]:
-        """Returns the points that it has passed or stopped at."""
-        return self._notes.read_text().splitlines() if self._notes.exists() else []
-
-
-@dataclass(frozen=True)
-class Grounds:
-    """Gives grounds to cases, one at a time to each caller."""
-
-    databases: Databases
-    notes: Path
-
-    @contextmanager
-    def lend(self, systems: Systems) -> Iterator[Ground]:
-        """Lends prepared ground for one case."""
-        systems.reset()
-        with self.databases.migrated() as postgres_url:
-            notes = self.notes / f"{time.monotonic_ns()}"
-            notes.mkdir()
-            ground = Ground(systems, postgres_url, notes)
-            ground.prepare()
-            try:
-                yield ground
-            finally:
-                ground.close()
+@contextmanager
+def open_ground(databases: Databases, notes: Path) -> Iterator[Ground]:
+    """Opens ground with systems and a database of its own."""
+    with running_systems() as systems, databases.migrated() as postgres_url:
+        ground = Ground(systems, postgres_url, notes)
+        ground.shop.change(orders.CREATE)
+        yield ground
+        ground.end_children()
+        ground.shop.change("DROP TABLE crash_stock")
+        ground.close()

@@ -14,11 +14,12 @@ I3, I4 and I6 compare snapshots; the cases hold them (`cases.py`).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from commerce_pipelines.services.document_steps import UNDO_MARK
 from commerce_pipelines.services.operations import Desk
-from commerce_pipelines_tests.crashes.ground import Ground
+from commerce_pipelines_tests.crashes.ground import LIVE, Ground
 
 Snapshot = dict[str, Any]
 
@@ -27,23 +28,25 @@ _TABLES = (
     "brand", "external_id", "product", "product_option", "variant", "price",
     "product_document", "crash_stock",
 )  # fmt: skip
-_LINKS = """
-    SELECT jsonb_build_array(brand_id, link.name, link.description, link.gone_at IS NULL,
-                             brand.gone_at IS NULL)::text
-    FROM foreign_brand link JOIN brand ON brand.id = brand_id"""
 _VOLATILE = "{version,saga_id,created_at,updated_at,product_version,revision,message_id,gone_at}"
+_LINKS = """
+    SELECT brand_id, link.name, link.description, link.gone_at IS NULL AS is_there,
+           brand.gone_at IS NULL AS is_here
+    FROM foreign_brand link JOIN brand ON brand.id = brand_id"""
+_STORE = {
+    **{
+        table: f"SELECT to_jsonb(one) - '{_VOLATILE}'::text[] AS one FROM {table} one"
+        for table in _TABLES
+    },
+    "links": _LINKS,
+}
 
 
 def snapshot(ground: Ground) -> Snapshot:
     """Returns what all systems hold, without versions and times."""
-    store = {
-        table: sorted(
-            ground.shop.values(
-                f"SELECT (to_jsonb(one) - '{_VOLATILE}'::text[])::text FROM {table} one"
-            )
-        )
-        for table in _TABLES
-    }
+    store: dict[str, list[str]] = {name: [] for name in _STORE}
+    for name, row in ground.shop.rows(_together(_STORE)):
+        store[name].append(row)
     documents = {
         document["_id"]: {
             name: value
@@ -52,9 +55,8 @@ def snapshot(ground: Ground) -> Snapshot:
         }
         for document in ground.cms.documents().values()
     }
-    store["links"] = sorted(ground.shop.values(_LINKS))
     return {
-        "store": store,
+        "store": {name: sorted(rows) for name, rows in store.items()},
         "documents": documents,
         "brands": ground.sides.names_there(),
         "orders": len(ground.orders.open_orders()),
@@ -63,37 +65,47 @@ def snapshot(ground: Ground) -> Snapshot:
 
 def violations(ground: Ground) -> list[str]:
     """Returns which invariants do not hold, each with what was seen."""
+    keys = _keys_of_effects(ground)
     found = {
-        "I1": _effects_without_intent(ground),
-        "I2": _repeated_effects(ground),
-        "I5": ground.shop.rows(_UNDONE_OUT_OF_ORDER),
-        "I7": ground.shop.rows(_SHRINKING_EPOCHS),
-        "I8": ground.shop.rows(_TWO_LIVE),
-        "I9": ground.live(),
+        "I1": _effects_without_intent(ground, keys),
+        "I2": _repeated_effects(ground, keys),
         "I10": _incomplete_parked(ground),
-        "I11": ground.shop.rows(_SECRETS, secret=f"%{ground.token}%"),
     }
-    return [f"{name}: {seen}" for name, seen in found.items() if seen]
+    seen = ground.shop.rows(_together(_RULES), secret=f"%{ground.token}%")
+    return [
+        *(f"{name}: {seen}" for name, seen in found.items() if seen),
+        *(f"{name}: {row}" for name, row in seen),
+    ]
 
 
 def _keys_of_effects(ground: Ground) -> list[str]:
-    transactions = [each for each in ground.cms.transactions() if each.startswith(_OURS)]
-    references = [reference for reference, _ in ground.orders.effects]
-    return [*transactions, *references, *ground.sides.keys_of_creations()]
+    """Returns the keys of all effects in the sandbox that are ours and create or change."""
+    keys = [
+        str(effect.get("transaction_id") or effect.get("idempotency_key"))
+        for effect in ground.systems.effects()
+    ]
+    return [key for key in keys if key.startswith(_OURS)]
 
 
-def _effects_without_intent(ground: Ground) -> list[str]:
+def _effects_without_intent(ground: Ground, keys: list[str]) -> list[str]:
     known = set(ground.shop.values("SELECT idem_key FROM saga_step"))
-    return [key for key in _keys_of_effects(ground) if key.split(UNDO_MARK)[0] not in known]
+    references = [reference for reference, _ in ground.orders.effects]
+    return [key for key in [*keys, *references] if key.split(UNDO_MARK)[0] not in known]
 
 
-def _repeated_effects(ground: Ground) -> list[Any]:
-    undone = Counter(
-        key.split(UNDO_MARK)[0] for key in _keys_of_effects(ground) if UNDO_MARK in key
+def _repeated_effects(ground: Ground, keys: list[str]) -> list[Any]:
+    undone = Counter(key.split(UNDO_MARK)[0] for key in keys if UNDO_MARK in key)
+    done = Counter(key for key in keys if UNDO_MARK not in key)
+    counts = (undone, done, ground.orders.effects)
+    return [each for counted in counts for each, n in counted.items() if n > 1]
+
+
+def _together(queries: Mapping[str, str]) -> str:
+    """Returns one query for the rows of all, each row with the name of its query."""
+    return " UNION ALL ".join(
+        f"SELECT '{name}', to_jsonb(found)::text FROM ({query}) AS found"
+        for name, query in queries.items()
     )
-    created = Counter(ground.sides.keys_of_creations())
-    effects = ground.orders.effects
-    return [each for counted in (undone, effects, created) for each, n in counted.items() if n > 1]
 
 
 def _incomplete_parked(ground: Ground) -> list[str]:
@@ -123,7 +135,15 @@ _TWO_LIVE = """
     GROUP BY 1, 2 HAVING count(*) > 1"""
 
 _SECRETS = """
-    SELECT 'saga' FROM saga WHERE to_jsonb(saga)::text LIKE :secret
+    SELECT 'saga' AS place FROM saga WHERE to_jsonb(saga)::text LIKE :secret
     UNION SELECT 'saga_step' FROM saga_step WHERE to_jsonb(saga_step)::text LIKE :secret
     UNION SELECT 'saga_event' FROM saga_event WHERE to_jsonb(saga_event)::text LIKE :secret
     UNION SELECT 'message' FROM message WHERE to_jsonb(message)::text LIKE :secret"""
+
+_RULES = {
+    "I5": _UNDONE_OUT_OF_ORDER,
+    "I7": _SHRINKING_EPOCHS,
+    "I8": _TWO_LIVE,
+    "I9": LIVE,
+    "I11": _SECRETS,
+}

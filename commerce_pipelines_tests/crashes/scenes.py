@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -87,6 +88,8 @@ class World:
 
 def run(errand: Errand) -> None:
     """Does an errand; the body of a child process."""
+    # Else the collector looks through, and so copies, all that is shared with the parent.
+    gc.freeze()
     if errand.control is not None:
         controls.switch_off(errand.control)
     # A few products, and yet more than one transaction.

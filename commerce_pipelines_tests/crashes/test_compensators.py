@@ -24,7 +24,7 @@ ROUNDS = 20
 @pytest.fixture(params=["an import that fails", "an order that fails"], scope="module")
 def scene(request: pytest.FixtureRequest, field: Field) -> Scene:
     """A traced scene."""
-    return field.trace(*SCENES[request.param])
+    return field.trace(SCENES[request.param])
 
 
 def swept_by(ground: Ground, scene: Scene, point: int, sweepers: int) -> list[str]:

@@ -17,7 +17,7 @@ SHORT_LIMITS = {"idle_in_transaction_session_timeout": "1s"}
 @pytest.fixture(params=SCENES, scope="module")
 def scene(request: pytest.FixtureRequest, field: Field) -> Scene:
     """A traced scene."""
-    return field.trace(*SCENES[request.param])
+    return field.trace(SCENES[request.param])
 
 
 def test_a_process_frozen_around_a_request_changes_nothing_when_it_wakes_up(

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.crashes, pytest.mark.timeout(900)]
 @pytest.fixture(params=SCENES, scope="module")
 def scene(request: pytest.FixtureRequest, field: Field) -> Scene:
     """A traced scene."""
-    return field.trace(*SCENES[request.param])
+    return field.trace(SCENES[request.param])
 
 
 def test_a_kill_at_any_point_is_rolled_back(note: Note, field: Field, scene: Scene) -> None:

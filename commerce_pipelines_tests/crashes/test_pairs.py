@@ -17,6 +17,14 @@ from commerce_pipelines_tests.crashes.ground import Ground
 from commerce_pipelines_tests.crashes.points import Stop
 from commerce_pipelines_tests.crashes.traced_scenes import SCENES
 
+PAIRED = (
+    "an import",
+    "an order",
+    "a sync of brands",
+    "a push of a new brand",
+    "a push of another name",
+)
+
 pytestmark = [pytest.mark.crashes, pytest.mark.whole, pytest.mark.timeout(7200)]
 
 
@@ -31,9 +39,9 @@ def recovery_points(field: Field, scene: Scene, first: int) -> int:
         return len(sweep.points())
 
 
-@pytest.mark.parametrize("scene_name", ["an import", "an order"])
+@pytest.mark.parametrize("scene_name", PAIRED)
 def test_a_kill_of_the_recovery_from_a_kill(note: Note, field: Field, scene_name: str) -> None:
-    scene = field.trace(*SCENES[scene_name])
+    scene = field.trace(SCENES[scene_name])
     pairs = [
         (first, second)
         for first in distinct(scene)

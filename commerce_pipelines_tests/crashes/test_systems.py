@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -34,17 +35,18 @@ def test_a_fault_at_any_request_of_an_import_and_its_undo_leaves_nothing_half_do
     note: Note,
     field: Field,
 ) -> None:
-    scene = field.trace(*SCENES["an import that fails"])
+    scene = field.trace(SCENES["an import that fails"])
     cases = [
         (kind, after) for kind in FAULTS for after in range(len(scene.numbered("before POST")))
     ]
 
     def case(ground: Ground, fault: tuple[str, int]) -> list[str]:
         kind, after = fault
-        scene.setup(ground)
+        scene.begin(ground)
         ground.cms.fault(kind, after=after, **FAULTS[kind])
         code = ground.send(scene.name).finish()
         ended = [] if code == 0 else [f"the child ended with {code}"]
+        time.sleep(FAULTS[kind].get("seconds", 0.0))  # what is late comes in its own case
         return [*ended, *rolled_back(ground, scene), *delivered_in_the_end(ground, scene)]
 
     assert field.each(cases, case) == []
@@ -55,10 +57,10 @@ def test_a_fault_at_any_request_of_an_import_and_its_undo_leaves_nothing_half_do
 def test_an_order_system_that_applies_and_answers_503_is_undone(
     field: Field, scene_name: str
 ) -> None:
-    scene: Scene = field.trace(*SCENES[scene_name])
+    scene: Scene = field.trace(SCENES[scene_name])
 
     def case(ground: Ground, busy_after: int) -> list[str]:
-        scene.setup(ground)
+        scene.begin(ground)
         ground.orders.busy_after = busy_after
         ground.send(scene.name).finish()
         return rolled_back(ground, scene)

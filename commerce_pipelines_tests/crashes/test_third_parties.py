@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.crashes, pytest.mark.timeout(1800)]
 @pytest.fixture(scope="module")
 def scene(field: Field) -> Scene:
     """An import of which Sanity does not answer the second transaction."""
-    return field.trace(*SCENES["an import that fails"])
+    return field.trace(SCENES["an import that fails"])
 
 
 def kept(
