@@ -6,9 +6,13 @@ cart. Does not belong here: which price counts for a cart (`pricing`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from typing import NamedTuple
+
+from commerce_pipelines.domain.money import unit_price
 
 # Customers without a company, and companies that the ERP does not know, are of this group.
 EVERYBODY = ""
@@ -64,3 +68,21 @@ class Company:
 
     name: str
     customer_group: str
+
+
+def fault_of(tiers: Sequence[PriceTier]) -> str | None:
+    """Returns why tiers cannot be a price; None when they can.
+
+    Whoever keeps prices asks this: a column of four decimals would round a fifth away.
+    """
+    quantities = [tier.min_quantity for tier in tiers]
+    if not quantities or quantities[0] != 1:
+        return "the price has no tier from one unit on"
+    if any(later <= earlier for earlier, later in pairwise(quantities)):
+        return "the quantities of the price's tiers do not rise"
+    for tier in tiers:
+        try:
+            unit_price(tier.amount)
+        except ValueError as error:
+            return f"the price {error}"
+    return None

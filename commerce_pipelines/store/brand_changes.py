@@ -13,6 +13,7 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from commerce_pipelines.store.announcements import announce_stale_documents
 from commerce_pipelines.store.brand_staging import keep_others_out
 
 
@@ -31,6 +32,7 @@ def update_brands(connection: Connection, saga_id: str) -> int:
     # A second pass, so that two brands can swap their names under a unique index.
     connection.execute(_GIVE_NAMES, names)
     connection.execute(_AGREE, names)
+    connection.execute(_ANNOUNCE, names)
     return updated
 
 
@@ -77,6 +79,7 @@ def undo_updates(connection: Connection, saga_id: str) -> UndoneBrands:
     """Restores the brands that a saga changed, where nobody changed them since."""
     names = {"saga": saga_id}
     keep_others_out(connection)
+    connection.execute(_ANNOUNCE_BACK, names)
     restored = connection.execute(_RESTORE, names).rowcount
     connection.execute(_RESTORE_NAMES, names)
     connection.execute(_RESTORE_LINKS, names)
@@ -87,7 +90,7 @@ def undo_updates(connection: Connection, saga_id: str) -> UndoneBrands:
 _CREATE: Final = text("""
     WITH created AS (
         INSERT INTO brand (id, name, name_key, description, logo_url, saga_id)
-        SELECT brand_id, name, name_key, description, logo_url, :saga
+        SELECT brand_id, shown_name, name_key, description, logo_url, :saga
         FROM staged_brand WHERE action = 'create'
         RETURNING id, version)
     INSERT INTO brand_revision (saga_id, brand_id, version, before)
@@ -127,7 +130,7 @@ _UPDATE: Final = text("""
     updated AS (
         UPDATE brand SET name_key = CASE WHEN brand.name_key = changing.name_key
                                          THEN brand.name_key ELSE '#' || brand.id END,
-            name = changing.name, description = changing.description,
+            name = changing.shown_name, description = changing.description,
             logo_url = changing.logo_url, gone_at = NULL,
             version = brand.version + 1, saga_id = :saga, updated_at = now()
         FROM changing WHERE brand.id = changing.brand_id
@@ -153,6 +156,13 @@ _AGREE: Final = text("""
     FROM staged_brand staged JOIN brand ON brand.id = staged.brand_id
     WHERE staged.action IN ('update', 'alias', 'lost', 'refused')
       AND link.external_id = staged.external_id""")
+
+_RENAMED: Final = """
+    SELECT brand.id FROM brand_revision revision JOIN brand ON brand.id = revision.brand_id
+    WHERE revision.saga_id = :saga AND revision.undone_at IS NULL
+      AND brand.name <> revision.before->'brand'->>'name'"""
+
+_ANNOUNCE: Final = text(announce_stale_documents(_RENAMED))
 
 _MARK_GONE: Final = text("""
     WITH gone AS (
@@ -209,6 +219,9 @@ _OURS: Final = """
                                       WHERE theirs.saga_id = :saga AND theirs.brand_id = other.id
                                         AND theirs.version = other.version))"""
 
+# Before it is done, while it can be seen which names it changes.
+_ANNOUNCE_BACK: Final = text(announce_stale_documents(f"{_RENAMED} AND {_OURS}"))
+
 _RESTORE: Final = text(f"""
     UPDATE brand SET name = old.name, description = old.description, logo_url = old.logo_url,
         gone_at = old.gone_at, name_key = '#' || brand.id, updated_at = old.updated_at,
@@ -240,4 +253,4 @@ _CLOSE_UPDATED: Final = text("""
     WHERE saga_id = :saga AND before IS NOT NULL AND undone_at IS NULL""")
 
 UNDO_CREATIONS: Final = (_DELETE_CREATED, _UNLINK, _CLOSE_CREATED)
-UNDO_UPDATES: Final = (_RESTORE, _RESTORE_NAMES, _RESTORE_LINKS, _CLOSE_UPDATED)
+UNDO_UPDATES: Final = (_ANNOUNCE_BACK, _RESTORE, _RESTORE_NAMES, _RESTORE_LINKS, _CLOSE_UPDATED)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from commerce_pipelines.store import brand_changes, brands
 from commerce_pipelines.store.sql_script import inlined, quoted
@@ -23,12 +24,27 @@ def load_brand_revisions(
     return [dict(row) for row in connection.execute(_REVISIONS, names).mappings()]
 
 
-def undo_script(saga_id: str, *, created: bool) -> str:
-    """Returns SQL that takes back what a sync created, or changed, as its undo does."""
-    statements = brand_changes.UNDO_CREATIONS if created else brand_changes.UNDO_UPDATES
+def creations_script(saga_id: str) -> str:
+    """Returns SQL that takes back what a sync created, as its undo does."""
+    return _script(brand_changes.UNDO_CREATIONS, {"saga": quoted(saga_id)})
+
+
+def updates_script(saga_id: str, watermark: str, before: dict[str, Any] | None) -> str:
+    """Returns SQL that takes back what a sync changed, and how far it read, as its undo does.
+
+    Args:
+        saga_id: The saga.
+        watermark: Its name.
+        before: What `move_watermark` returned; None if it was not moved.
+    """
     names = {"saga": quoted(saga_id)}
-    body = ";\n".join(inlined(statement, names) for statement in statements)
-    return _SCRIPT.format(body=body)
+    if before is None:
+        return _script(brand_changes.UNDO_UPDATES, names)
+    names |= {"name": quoted(watermark)}
+    names |= {
+        name: "NULL" if value is None else quoted(str(value)) for name, value in before.items()
+    }
+    return _script((*brand_changes.UNDO_UPDATES, brands.RESET_WATERMARK), names)
 
 
 def leave_script(saga_id: str, brand_id: str) -> str:
@@ -43,6 +59,11 @@ def link_script(saga_id: str, external_id: str, before: Any) -> str:
         return inlined(brands.DROP_LINK, names) + ";\n"
     names["before"] = f"CAST({quoted(json.dumps(before))} AS jsonb)"
     return inlined(brands.RESTORE_LINK, names) + ";\n"
+
+
+def _script(statements: Sequence[TextClause], names: dict[str, str]) -> str:
+    body = ";\n".join(inlined(statement, names) for statement in statements)
+    return _SCRIPT.format(body=body)
 
 
 _REVISIONS: Final = text("""

@@ -57,8 +57,8 @@ def decide(connection: Connection, brands: Sequence[ForeignBrand]) -> list[Decid
     with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
         for brand in sorted(brands, key=lambda each: each.external_id):
             copy.write_row(
-                (brand.external_id, brand.name, fold_name(brand.name), brand.description,
-                 brand.logo_url, brand.updated_at)
+                (brand.external_id, brand.name, brand.name.strip(), fold_name(brand.name),
+                 brand.description, brand.logo_url, brand.updated_at)
             )  # fmt: skip
     for statement in (_ANALYZE, _DECIDE, _REFUSE_NAMES):
         connection.execute(statement)
@@ -67,11 +67,12 @@ def decide(connection: Connection, brands: Sequence[ForeignBrand]) -> list[Decid
 
 _STAGE_TABLE: Final = text("""
     CREATE TEMP TABLE IF NOT EXISTS staged_brand (
-        external_id text, name text, name_key text, description text, logo_url text,
-        updated_at timestamptz, brand_id text, action text, note text) ON COMMIT DROP""")
+        external_id text, name text, shown_name text, name_key text, description text,
+        logo_url text, updated_at timestamptz, brand_id text, action text,
+        note text) ON COMMIT DROP""")
 
 _COPY: Final = """
-    COPY staged_brand (external_id, name, name_key, description, logo_url, updated_at)
+    COPY staged_brand (external_id, name, shown_name, name_key, description, logo_url, updated_at)
     FROM STDIN"""
 
 _ANALYZE: Final = text("ANALYZE staged_brand (external_id, name_key)")

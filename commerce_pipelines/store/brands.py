@@ -23,6 +23,7 @@ from commerce_pipelines.domain.brands import (
 )
 from commerce_pipelines.domain.catalog import fold_name
 from commerce_pipelines.errors import Conflict
+from commerce_pipelines.store.announcements import announce_brands, announce_stale_documents
 from commerce_pipelines.store.brand_ids import new_brand_id
 from commerce_pipelines.store.brand_staging import keep_others_out
 
@@ -74,7 +75,7 @@ def move_watermark(
 
 def reset_watermark(connection: Connection, name: str, before: Any) -> None:
     """Has a system read again from where it was, unless it was read further since."""
-    connection.execute(_RESET_WATERMARK, {"name": name, **before})
+    connection.execute(RESET_WATERMARK, {"name": name, **before})
 
 
 def save_brand(connection: Connection, wanted: WantedBrand) -> tuple[StoredBrand, str]:
@@ -107,6 +108,11 @@ def change_brand(
     keep_others_out(connection)
     known = load_brand(connection, brand_id)
     return None if known is None else _changed(connection, known, changes)
+
+
+def announce(connection: Connection, brand_id: str) -> None:
+    """Has a brand brought to the brand system."""
+    connection.execute(_ANNOUNCE, {"id": brand_id})
 
 
 def load_brand(connection: Connection, brand_id: str) -> StoredBrand | None:
@@ -176,6 +182,8 @@ def _changed(
     if taken is not None:
         raise Conflict(f"The name {facts.name} belongs to another brand, {taken}.")
     changed = connection.execute(_CHANGE, names).rowcount
+    if facts.name != known.name:
+        connection.execute(_ANNOUNCE_RENAMED, names)
     return _reloaded(connection, known.id), "changed" if changed else "unchanged"
 
 
@@ -208,11 +216,11 @@ _MOVE_WATERMARK: Final = text("""
     SELECT jsonb_build_object('at', before.at, 'total', before.total, 'moved_to', moved.at)
     FROM moved LEFT JOIN before ON true""")
 
-_RESET_WATERMARK: Final = text("""
+RESET_WATERMARK: Final = text("""
     WITH forgotten AS (
         DELETE FROM watermark WHERE name = :name AND at = CAST(:moved_to AS timestamptz)
           AND CAST(:at AS timestamptz) IS NULL)
-    UPDATE watermark SET at = CAST(:at AS timestamptz), total = :total
+    UPDATE watermark SET at = CAST(:at AS timestamptz), total = CAST(:total AS bigint)
     WHERE name = :name AND at = CAST(:moved_to AS timestamptz)
       AND CAST(:at AS timestamptz) IS NOT NULL""")
 
@@ -230,6 +238,10 @@ _CHANGE: Final = text("""
         (:title, CAST(:description AS text), CAST(:logo_url AS text))
         OR saga_id IS NOT NULL AND NOT EXISTS (
             SELECT FROM foreign_brand WHERE brand_id = brand.id))""")
+
+_ANNOUNCE: Final = text(announce_brands("SELECT id, NULL AS saga_id FROM brand WHERE id = :id"))
+
+_ANNOUNCE_RENAMED: Final = text(announce_stale_documents("SELECT CAST(:id AS text)"))
 
 # One that was gone there and was pushed anew is there again.
 _BRAND: Final = """

@@ -10,35 +10,47 @@ from typing import Final
 
 from sqlalchemy import text
 
+from commerce_pipelines.store.announcements import announce_brands
 from commerce_pipelines.store.brand_ids import new_brand_id
+from commerce_pipelines.store.catalog_sharing import LEFT_TO_OTHERS, WITHDRAW, new_variant_id
 
+_NEW_BRANDS: Final = """
+    SELECT id, saga_id FROM created JOIN named ON brand_key = name_key WHERE NOT from_there"""
+
+# One that is only named together with an id of the brand system comes from there: the sync will
+# link it, so it is not brought back.
 _BRANDS: Final = text(f"""
-    INSERT INTO brand (id, name, name_key, saga_id)
-    SELECT {new_brand_id("brand_key")}, brand_name, brand_key, :saga
-    FROM (SELECT DISTINCT ON (brand_key) brand_key, brand_name
-          FROM staged_product
-          WHERE brand_key IS NOT NULL AND action IN ('create', 'update')
-          ORDER BY brand_key, no) AS named
-    WHERE NOT EXISTS (SELECT FROM brand WHERE brand.name_key = brand_key)
-    ON CONFLICT (name_key) DO NOTHING""")
+    WITH named AS (
+        SELECT DISTINCT ON (brand_key) brand_key, brand_name,
+               bool_and(brand_external_id IS NOT NULL) OVER (PARTITION BY brand_key) AS from_there
+        FROM staged_product
+        WHERE brand_key IS NOT NULL AND action IN ('create', 'update')
+        ORDER BY brand_key, no),
+    created AS (
+        INSERT INTO brand (id, name, name_key, saga_id)
+        SELECT {new_brand_id("brand_key")}, brand_name, brand_key, :saga FROM named
+        WHERE NOT EXISTS (SELECT FROM brand WHERE brand.name_key = brand_key)
+        ON CONFLICT (name_key) DO NOTHING RETURNING id, name_key, saga_id)
+    {announce_brands(_NEW_BRANDS)}""")
 
 _CREATE: Final = text("""
     WITH created AS (
         INSERT INTO product (id, title, handle, description, status, brand_id, images, metadata,
-                             feed_hash, message_id, saga_id)
+                             feed_hash, erp_hash, message_id, saga_id)
         SELECT staged.product_id, staged.title, staged.handle, staged.description,
                coalesce(staged.status, 'published'), coalesce(staged.brand_id, brand.id),
                coalesce(staged.images, '[]'),
-               coalesce(staged.metadata, '{}'), staged.feed_hash, staged.message_id, :saga
+               coalesce(staged.metadata, '{}'),
+               CASE WHEN :system <> 'erp' THEN staged.feed_hash END,
+               CASE WHEN :system = 'erp' THEN staged.feed_hash END, staged.message_id, :saga
         FROM staged_product staged LEFT JOIN brand ON brand.name_key = staged.brand_key
         WHERE staged.action = 'create'
         RETURNING id, version)
     INSERT INTO product_revision (saga_id, product_id, version, before)
     SELECT :saga, id, version, NULL FROM created""")
 
-_UPDATE: Final = text("""
-    WITH changing AS (
-        SELECT product_id FROM staged_product WHERE action = 'update'),
+# What the changing products are, with all that belongs to them.
+_BEFORE: Final = """
     options AS (
         SELECT o.product_id, jsonb_agg(o) AS rows
         FROM product_option o JOIN changing USING (product_id) GROUP BY 1),
@@ -61,7 +73,12 @@ _UPDATE: Final = text("""
             'external_ids', external_ids.rows) AS image
         FROM changing JOIN product ON product.id = changing.product_id
         LEFT JOIN options USING (product_id) LEFT JOIN variants USING (product_id)
-        LEFT JOIN prices USING (product_id) LEFT JOIN external_ids USING (product_id)),
+        LEFT JOIN prices USING (product_id) LEFT JOIN external_ids USING (product_id))"""
+
+_UPDATE: Final = text(f"""
+    WITH changing AS (
+        SELECT product_id FROM staged_product WHERE action = 'update'),
+    {_BEFORE},
     updated AS (
         UPDATE product SET
             title = staged.title,
@@ -73,7 +90,11 @@ _UPDATE: Final = text("""
                             ELSE product.brand_id END,
             images = coalesce(staged.images, product.images),
             metadata = coalesce(staged.metadata, product.metadata),
-            feed_hash = staged.feed_hash, message_id = staged.message_id,
+            feed_hash = CASE WHEN :system = 'erp' THEN product.feed_hash
+                             ELSE staged.feed_hash END,
+            erp_hash = CASE WHEN :system = 'erp' THEN staged.feed_hash
+                            ELSE product.erp_hash END,
+            message_id = greatest(product.message_id, staged.message_id),
             version = product.version + 1, saga_id = :saga, updated_at = now()
         FROM staged_product staged LEFT JOIN brand ON brand.name_key = staged.brand_key
         WHERE staged.product_id = product.id AND staged.action = 'update'
@@ -81,6 +102,18 @@ _UPDATE: Final = text("""
     INSERT INTO product_revision (saga_id, product_id, version, before)
     SELECT :saga, updated.id, updated.version, before.image
     FROM updated JOIN before USING (id)""")
+
+# Changes nothing but whose they are: no other saga writes them, nor their documents, meanwhile.
+HOLD: Final = text(f"""
+    WITH changing AS (SELECT unnest(CAST(:ids AS text[])) AS product_id),
+    {_BEFORE},
+    held AS (
+        UPDATE product SET version = version + 1, saga_id = :saga
+        WHERE id IN (SELECT product_id FROM changing)
+        RETURNING id, version)
+    INSERT INTO product_revision (saga_id, product_id, version, before)
+    SELECT :saga, held.id, held.version, before.image
+    FROM held JOIN before USING (id)""")
 
 _EXTERNAL_IDS: Final = text("""
     INSERT INTO external_id (system, entity, external_id, internal_id, saga_id)
@@ -100,7 +133,7 @@ _OPTIONS: Final = text("""
     FROM staged_option JOIN staged_product staged USING (no)
     WHERE staged.action IN ('create', 'update')""")
 
-_VARIANT_ID: Final = "'variant_' || md5(staged.product_id || ' ' || staged_variant.key)"
+_VARIANT_ID: Final = new_variant_id("staged_variant")
 
 _DROP_VARIANTS: Final = text(f"""
     WITH kept AS MATERIALIZED (
@@ -109,6 +142,7 @@ _DROP_VARIANTS: Final = text(f"""
         DELETE FROM variant USING staged_product staged
         WHERE variant.product_id = staged.product_id
           AND staged.action = 'update' AND staged.has_variants
+          AND NOT (:shares AND {LEFT_TO_OTHERS})
           AND NOT EXISTS (SELECT FROM kept WHERE kept.id = variant.id)
         RETURNING variant.id)
     DELETE FROM external_id USING dropped
@@ -159,6 +193,7 @@ CHANGES: Final = (
     _DROP_OPTIONS,
     _OPTIONS,
     _DROP_VARIANTS,
+    *WITHDRAW,
     _UPDATE_VARIANTS,
     _INSERT_VARIANTS,
     _VARIANT_EXTERNAL_IDS,

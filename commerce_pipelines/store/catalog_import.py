@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
 from commerce_pipelines.domain.feed import FeedRow, Rejected, refuse
+from commerce_pipelines.domain.ownership import ERP
 from commerce_pipelines.errors import Busy
-from commerce_pipelines.store.catalog_changes import CHANGES
+from commerce_pipelines.store.catalog_changes import CHANGES, HOLD
+from commerce_pipelines.store.catalog_sharing import (
+    KEEPS_SKU,
+    adopt_products,
+    leave_to_others,
+    new_variant_id,
+    shares_products,
+)
 from commerce_pipelines.store.staging import stage
 
 
@@ -22,7 +30,8 @@ class ImportedRow(NamedTuple):
     """What became of one product of the page.
 
     Attributes:
-        action: create, update, unchanged or stale (an older word than the stored one).
+        action: create, update, unchanged, stale (an older word than the stored one) or
+            ignored (gone from sale before the store had it).
     """
 
     row: FeedRow
@@ -47,11 +56,17 @@ def upsert_products(
     Raises:
         Busy: Another saga is changing one of the products.
     """
-    names = {"saga": saga_id, "system": system}
+    names: dict[str, Any] = {"saga": saga_id, "system": system}
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('catalog_import'))"))
-    stage(connection, rows)
+    stage(connection, rows, system)
+    names["shares"] = shares = shares_products(connection, system)
+    names["withdraws"] = False
+    if shares:
+        adopt_products(connection, system)
     for statement in (_DECIDE, _ANALYZE, _FREE_IDS, _FIND_BRANDS, _REFUSE_HANDLES):
         connection.execute(statement, names)
+    if shares:
+        names["withdraws"] = leave_to_others(connection, system) and system == ERP
     # Who is refused keeps what it would have given away, so others may have to follow.
     while any(connection.execute(each, names).rowcount for each in (_REFUSE_SKUS, _REFUSE_IDS)):
         pass
@@ -60,6 +75,24 @@ def upsert_products(
     for statement in CHANGES:
         connection.execute(statement, names)
     return _read_result(connection, rows)
+
+
+def take_products(connection: Connection, saga_id: str, product_ids: Sequence[str]) -> None:
+    """Keeps other writers away from products until the end of the transaction.
+
+    Raises:
+        Busy: Another saga is changing one of them, or is parked and may yet restore it.
+    """
+    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('catalog_import'))"))
+    names = {"saga": saga_id, "ids": list(product_ids)}
+    holder = connection.execute(_HOLDER, names).scalar()
+    if holder is not None:
+        raise Busy(f"Saga {holder} is changing some of these products.")
+
+
+def hold_products(connection: Connection, saga_id: str, product_ids: Sequence[str]) -> None:
+    """Gives products, as they are, into the hands of a saga that writes their documents."""
+    connection.execute(HOLD, {"saga": saga_id, "ids": list(product_ids)})
 
 
 def _refuse_while_busy(connection: Connection) -> None:
@@ -115,7 +148,7 @@ def _read_result(
 _DECIDE: Final = text("""
     WITH matched AS MATERIALIZED (
         SELECT self.no, self.feed_hash, self.message_id,
-               coalesce(by_id.internal_id, by_handle.id) AS product_id
+               coalesce(by_id.internal_id, by_handle.id, self.adopted_id) AS product_id
         FROM staged_product self
         LEFT JOIN external_id by_id ON by_id.system = :system AND by_id.entity = 'product'
              AND by_id.external_id = self.external_id
@@ -126,17 +159,18 @@ _DECIDE: Final = text("""
                       SELECT FROM external_id other WHERE other.system = :system
                          AND other.entity = 'product' AND other.internal_id = by_handle.id))),
     known AS (
-        SELECT product.id, product.feed_hash, product.message_id, product.saga_id
+        SELECT product.id, product.message_id, product.saga_id,
+               CASE WHEN :system = 'erp' THEN product.erp_hash ELSE product.feed_hash END AS hash
         FROM product WHERE product.id IN (SELECT product_id FROM matched)
         ORDER BY product.id FOR UPDATE)
     UPDATE staged_product staged
-    SET product_id = coalesce(self.product_id, staged.new_id),
+    SET product_id = coalesce(self.product_id, staged.new_id), is_shared = known.message_id > 0,
         action = CASE
             WHEN known.id IS NULL THEN 'create'
             WHEN holder.status = 'parked' THEN 'refused'
             WHEN holder.status IS NOT NULL THEN 'busy'
-            WHEN known.message_id > self.message_id THEN 'stale'
-            WHEN known.feed_hash = self.feed_hash THEN 'unchanged'
+            WHEN known.message_id > self.message_id AND self.message_id > 0 THEN 'stale'
+            WHEN known.hash = self.feed_hash THEN 'unchanged'
             WHEN self.turn > 1 THEN 'refused'
             ELSE 'update' END,
         note = CASE
@@ -149,6 +183,12 @@ _DECIDE: Final = text("""
     LEFT JOIN saga holder ON holder.saga_id = known.saga_id
          AND holder.status IN ('running', 'aborting', 'parked') AND holder.saga_id <> :saga
     WHERE staged.no = self.no""")
+
+_HOLDER: Final = text("""
+    WITH wanted AS MATERIALIZED (
+        SELECT saga_id FROM product WHERE id = ANY (:ids) ORDER BY id FOR UPDATE)
+    SELECT saga_id FROM saga JOIN wanted USING (saga_id)
+    WHERE status IN ('running', 'aborting', 'parked') AND saga_id <> :saga LIMIT 1""")
 
 # Without it the planner takes a page of thousands for one row, and loops.
 _ANALYZE: Final = text("ANALYZE staged_product (no, product_id, action, brand_external_id)")
@@ -183,9 +223,12 @@ _REFUSE_HANDLES: Final = text("""
      AND product.handle = staged.handle AND product.id <> staged.product_id""")
 
 # Nobody else has it: a third product would keep it, one of this page may give it away.
-_NOT_GIVEN_AWAY: Final = """variant.product_id <> mine.product_id AND NOT EXISTS (
+_NOT_GIVEN_AWAY: Final = f"""(
+        variant.product_id <> mine.product_id
+        OR :shares AND variant.id <> {new_variant_id("asking", "mine")}) AND NOT EXISTS (
         SELECT FROM staged_product giving WHERE giving.product_id = variant.product_id
-           AND giving.action = 'update' AND giving.has_variants)"""
+           AND giving.action = 'update' AND giving.has_variants
+           AND NOT (:shares AND {KEEPS_SKU}))"""
 
 _REFUSE_SKUS: Final = text(f"""
     UPDATE staged_product staged

@@ -159,6 +159,7 @@ _RESTORE: Final = text(f"""
         description = old.description, status = old.status, brand_id = old.brand_id,
         images = old.images, metadata = old.metadata,
         feed_hash = CASE WHEN old.id = ANY (:incomplete) THEN NULL ELSE old.feed_hash END,
+        erp_hash = CASE WHEN old.id = ANY (:incomplete) THEN NULL ELSE old.erp_hash END,
         message_id = old.message_id, saga_id = old.saga_id,
         version = product.version + 1, updated_at = now()
     FROM product_revision revision,
@@ -230,15 +231,18 @@ _DROP_EXTERNAL_IDS: Final = text(f"""
     DELETE FROM external_id WHERE saga_id = :saga AND (
         entity = 'product' AND internal_id IN (
             SELECT revision.product_id FROM product_revision revision WHERE {_OURS})
-     OR entity = 'variant' AND NOT EXISTS (
-            SELECT FROM variant WHERE variant.id = external_id.internal_id))""")
+     OR entity = 'variant' AND (
+            NOT EXISTS (SELECT FROM variant WHERE variant.id = external_id.internal_id)
+            OR internal_id IN (
+                SELECT variant.id FROM variant JOIN product_revision revision USING (product_id)
+                WHERE {_OURS})))""")
 
 _FINISH: Final = text(f"""
     UPDATE product_revision revision SET undone_at = now() WHERE {_OURS}""")
 
 _LEAVE: Final = (
     text(f"""
-    UPDATE product SET feed_hash = NULL FROM product_revision revision
+    UPDATE product SET feed_hash = NULL, erp_hash = NULL FROM product_revision revision
     WHERE {_OURS} AND product.id = revision.product_id AND product.version = revision.version"""),
     _FINISH,
 )

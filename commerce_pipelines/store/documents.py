@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,12 @@ class DocumentState:
 
 def load_changed_contents(connection: Connection, saga_id: str) -> Iterator[ProductContent]:
     """Yields the products that a saga created or changed and did not take back."""
-    for row in connection.execute(_CONTENTS, {"saga": saga_id}).mappings():
-        hash_ = row["content_hash"]
-        yield ProductContent(**{**row, "content_hash": None if hash_ is None else bytes(hash_)})
+    yield from _contents(connection, _CHANGED_CONTENTS, {"saga": saga_id})
+
+
+def load_contents(connection: Connection, product_ids: Sequence[str]) -> Iterator[ProductContent]:
+    """Yields products by their ids; unknown ones are left out."""
+    yield from _contents(connection, _CONTENTS_OF, {"ids": list(product_ids)})
 
 
 def save_documents(connection: Connection, documents: Sequence[DocumentState]) -> None:
@@ -70,9 +73,15 @@ def save_documents(connection: Connection, documents: Sequence[DocumentState]) -
         )
 
 
-_CONTENTS: Final = text("""
-    WITH changed AS (
-        SELECT product_id FROM product_revision WHERE saga_id = :saga AND undone_at IS NULL),
+def _contents(
+    connection: Connection, statement: TextClause, names: Mapping[str, Any]
+) -> Iterator[ProductContent]:
+    for row in connection.execute(statement, names).mappings():
+        hash_ = row["content_hash"]
+        yield ProductContent(**{**row, "content_hash": None if hash_ is None else bytes(hash_)})
+
+
+_CONTENTS: Final = """
     options AS (
         SELECT product_id, jsonb_agg(jsonb_build_object(
             'title', title, 'values', to_jsonb(values)) ORDER BY position) AS rows
@@ -92,7 +101,15 @@ _CONTENTS: Final = text("""
     LEFT JOIN options ON options.product_id = product.id
     LEFT JOIN variants ON variants.product_id = product.id
     LEFT JOIN product_document document ON document.product_id = product.id
-    ORDER BY product.id""")
+    ORDER BY product.id"""
+
+_CHANGED_CONTENTS: Final = text(f"""
+    WITH changed AS (
+        SELECT product_id FROM product_revision WHERE saga_id = :saga AND undone_at IS NULL),
+    {_CONTENTS}""")
+
+_CONTENTS_OF: Final = text(f"""
+    WITH changed AS (SELECT unnest(CAST(:ids AS text[])) AS product_id), {_CONTENTS}""")
 
 _SAVE: Final = text("""
     INSERT INTO product_document (product_id, document_id, content_hash, product_version, revision)

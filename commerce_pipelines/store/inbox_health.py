@@ -6,6 +6,7 @@ at messages one by one (`message_operations`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -38,16 +39,26 @@ class Backlog:
     oldest_seconds: float | None
 
 
-def list_dead(connection: Connection, limit: int) -> list[DeadMessage]:
-    """Returns dead messages, the newest first."""
-    rows = connection.execute(_DEAD, {"limit": limit}).mappings()
+def list_dead(
+    connection: Connection, limit: int, topics: Sequence[str] = (), within: bool = False
+) -> list[DeadMessage]:
+    """Returns dead messages, the newest first.
+
+    Args:
+        connection: The store.
+        limit: How many at most.
+        topics: Kinds of work.
+        within: Whether it is these, or all but these.
+    """
+    names = {"limit": limit, "topics": list(topics), "within": within}
+    rows = connection.execute(_DEAD, names).mappings()
     return [DeadMessage(**row) for row in rows]
 
 
-def count_dead(connection: Connection) -> int:
-    """Returns how many messages are dead."""
-    counted = text("SELECT count(*) FROM message WHERE state = 'dead'")
-    return int(connection.execute(counted).scalar_one())
+def count_dead(connection: Connection, topics: Sequence[str] = (), within: bool = False) -> int:
+    """Returns how many messages are dead; see `list_dead`."""
+    names = {"topics": list(topics), "within": within}
+    return int(connection.execute(_COUNT_DEAD, names).scalar_one())
 
 
 def measure_backlog(connection: Connection, topic: str, most: int) -> Backlog:
@@ -63,10 +74,14 @@ def measure_backlog(connection: Connection, topic: str, most: int) -> Backlog:
     return Backlog(int(connection.execute(_WAITING, names).scalar_one()), oldest)
 
 
-_DEAD: Final = text("""
+_IS_DEAD: Final = "state = 'dead' AND (topic = ANY (CAST(:topics AS text[]))) = :within"
+
+_COUNT_DEAD: Final = text(f"SELECT count(*) FROM message WHERE {_IS_DEAD}")
+
+_DEAD: Final = text(f"""
     SELECT id, source, tries, coalesce(last_error, '') AS error,
            coalesce(finished_at, received_at) AS since, run_id
-    FROM message WHERE state = 'dead' ORDER BY id DESC LIMIT :limit""")
+    FROM message WHERE {_IS_DEAD} ORDER BY id DESC LIMIT :limit""")
 
 _FREE: Final = """topic = :topic AND state IN ('new', 'claimed') AND NOT EXISTS (
         SELECT FROM saga WHERE saga.saga_id = message.saga_id AND saga.status = 'parked')"""

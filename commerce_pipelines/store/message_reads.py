@@ -85,6 +85,21 @@ def _load_outcome(connection: Connection, message_id: int) -> Outcome:
     )
 
 
+@dataclass(frozen=True)
+class Noted:
+    """One message with what was noted of it, as it was noted."""
+
+    saga_id: str | None
+    outcome: dict[str, Any] | None
+    last_error: str | None
+
+
+def load_noted(connection: Connection, message_id: int) -> Noted:
+    """Returns what was noted of a message."""
+    statement = text("SELECT saga_id, outcome, last_error FROM message WHERE id = :id")
+    return Noted(*connection.execute(statement, {"id": message_id}).one())
+
+
 def load_product_ids(connection: Connection, message_id: int, most: int) -> list[str]:
     """Returns the ids of a delivery's products in the order of its list, without the rejected."""
     return list(connection.execute(_PRODUCT_IDS, {"id": message_id, "most": most}).scalars())

@@ -63,6 +63,7 @@ class Claimed:
     """A message in the hands of a saga."""
 
     id: int
+    topic: str
     body: bytes
 
 
@@ -118,11 +119,11 @@ def load_claimed(connection: Connection, saga_id: str) -> list[Claimed]:
     """Returns the messages in the hands of a saga, in order."""
     rows = connection.execute(
         text("""
-            SELECT id, body FROM message WHERE saga_id = :saga AND state = 'claimed'
+            SELECT id, topic, body FROM message WHERE saga_id = :saga AND state = 'claimed'
             ORDER BY id"""),
         {"saga": saga_id},
     )
-    return [Claimed(row.id, bytes(row.body)) for row in rows]
+    return [Claimed(row.id, row.topic, bytes(row.body)) for row in rows]
 
 
 def bury(connection: Connection, message_id: int, error: str) -> None:
@@ -142,21 +143,23 @@ def note_outcomes(connection: Connection, outcomes: Mapping[int, Mapping[str, An
 
 
 def outcomes_of(connection: Connection, saga_id: str) -> dict[int, dict[str, Any]]:
-    """Returns the outcomes of a saga's messages."""
+    """Returns the outcomes of the messages in the hands of a saga."""
     rows = connection.execute(
-        text("SELECT id, outcome FROM message WHERE saga_id = :saga ORDER BY id"),
+        text("""
+            SELECT id, outcome FROM message WHERE saga_id = :saga AND state = 'claimed'
+            ORDER BY id"""),
         {"saga": saga_id},
     )
     return {row.id: row.outcome or {} for row in rows}
 
 
-def finish(connection: Connection, saga_id: str) -> None:
-    """Marks a saga's messages as done, in the transaction that ends the saga."""
+def finish(connection: Connection, saga_id: str, but: Iterable[int] = ()) -> None:
+    """Marks a saga's messages as done, but for some, in the transaction that ends the saga."""
     connection.execute(
         text("""
             UPDATE message SET state = 'done', finished_at = now(), last_error = NULL
-            WHERE saga_id = :saga AND state = 'claimed'"""),
-        {"saga": saga_id},
+            WHERE saga_id = :saga AND state = 'claimed' AND id <> ALL (CAST(:but AS bigint[]))"""),
+        {"saga": saga_id, "but": list(but)},
     )
 
 

@@ -86,3 +86,14 @@ purchase_rule = Table(
     *_moments(),
     Index("purchase_rule_of_company", "company_key"),
 )
+
+# When the ERP was last asked about a variant, and what of its answer could not be read.
+asked_variant = Table(
+    "asked_variant",
+    metadata,
+    _of_variant(),
+    Column("asked_at", _ZONED),
+    Column("faults", ARRAY(Text), nullable=False, server_default="{}"),
+    Index("asked_variant_age", text("asked_at NULLS FIRST")),
+    Index("asked_variant_faults", "variant_id", postgresql_where=text("cardinality(faults) > 0")),
+)

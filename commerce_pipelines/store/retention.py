@@ -53,6 +53,12 @@ def drop_messages(connection: Connection, after: int, most: int, days: int) -> P
     return Page(row.last if row.more else None, {"messages": row.messages})
 
 
+def drop_answers(connection: Connection, page: int, most: int, days: int) -> Page:
+    """Deletes answers that were kept by idempotency key for so many days."""
+    gone = connection.execute(_DROP_ANSWERS, {"days": days, "most": most}).rowcount
+    return Page(page + 1 if gone == most else None, {"answers": gone})
+
+
 def strip_sagas(
     connection: Connection, after: str, most: int, days: int, sealing: Sequence[str]
 ) -> Page:
@@ -131,6 +137,11 @@ _DROP_MESSAGES: Final = text(f"""
     SELECT max(id) AS last, coalesce(bool_or(old), false) AS more,
            (SELECT count(*) FROM gone) AS messages
     FROM page""")
+
+_DROP_ANSWERS: Final = text(f"""
+    DELETE FROM idempotency_key WHERE (scope, key) IN (
+        SELECT scope, key FROM idempotency_key WHERE created_at < {_LONG_AGO}
+        ORDER BY created_at LIMIT :most FOR UPDATE SKIP LOCKED)""")
 
 _PAGE_OF_SAGAS: Final = f"""
     page AS (

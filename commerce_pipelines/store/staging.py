@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from commerce_pipelines.domain.catalog import BrandReference, Product, fold_name
 from commerce_pipelines.domain.feed import FeedRow
+from commerce_pipelines.domain.ownership import PIM
 
 _TABLES: Final = """
 CREATE TEMP TABLE IF NOT EXISTS staged_product (
@@ -23,14 +24,17 @@ CREATE TEMP TABLE IF NOT EXISTS staged_product (
     status text, brand_key text, brand_name text, brand_external_id text, has_brand boolean,
     images jsonb, metadata jsonb, has_options boolean, has_variants boolean,
     feed_hash bytea, message_id bigint,
-    product_id text, brand_id text, action text, note text) ON COMMIT DELETE ROWS;
+    adopted_id text, product_id text, is_shared boolean, brand_id text, action text, note text)
+    ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS staged_option (
     no int, position smallint, title text, values text[]) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS staged_variant (
     no int, key text, position smallint, external_id text, title text, sku text,
-    options jsonb, manage_inventory boolean, has_prices boolean) ON COMMIT DELETE ROWS;
+    options jsonb, manage_inventory boolean, has_prices boolean, known_id text)
+    ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS staged_price (
-    no int, key text, currency_code text, min_quantity int, amount numeric) ON COMMIT DELETE ROWS;
+    no int, key text, currency_code text, min_quantity int, amount numeric, known_id text)
+    ON COMMIT DELETE ROWS;
 """
 
 _PRODUCT_COLUMNS: Final = (
@@ -39,22 +43,34 @@ _PRODUCT_COLUMNS: Final = (
     "has_variants, feed_hash, message_id"
 )
 
+_VARIANT_COLUMNS: Final = (
+    "no, key, position, external_id, title, sku, options, manage_inventory, has_prices"
+)
+
 Row = tuple[Any, ...]
 
 
-def stage(connection: Connection, rows: Sequence[FeedRow]) -> None:
-    """Fills the temporary tables with a page of products."""
+def stage(connection: Connection, rows: Sequence[FeedRow], system: str) -> None:
+    """Fills the temporary tables with a page of products.
+
+    Args:
+        connection: An open transaction.
+        rows: The products.
+        system: Whose external ids these are.
+    """
+    # An id of one system is not the same number of another one.
+    origin = "" if system == PIM else f"{system} "
     connection.execute(text(_TABLES))
-    _copy(connection, f"staged_product ({_PRODUCT_COLUMNS})", _products(rows))
+    _copy(connection, f"staged_product ({_PRODUCT_COLUMNS})", _products(rows, origin))
     _copy(connection, "staged_option", _options(rows))
-    _copy(connection, "staged_variant", _variants(rows))
-    _copy(connection, "staged_price", _prices(rows))
+    _copy(connection, f"staged_variant ({_VARIANT_COLUMNS})", _variants(rows, origin))
+    _copy(connection, "staged_price (no, key, currency_code, min_quantity, amount)", _prices(rows))
 
 
-def product_id(row: FeedRow) -> str:
+def product_id(row: FeedRow, origin: str = "") -> str:
     """Makes a new product's id from its identity: the same feed, the same id."""
     external_id = row.product.external_id
-    identity = f"external_id {external_id}" if external_id else f"handle {row.handle}"
+    identity = f"{origin}external_id {external_id}" if external_id else f"handle {row.handle}"
     return "prod_" + blake2b(identity.encode(), digest_size=16).hexdigest()
 
 
@@ -65,13 +81,13 @@ def _copy(connection: Connection, target: str, rows: Iterable[Row]) -> None:
             copy.write_row(row)
 
 
-def _products(rows: Sequence[FeedRow]) -> Iterator[Row]:
+def _products(rows: Sequence[FeedRow], origin: str) -> Iterator[Row]:
     for no, row in enumerate(rows):
         product = row.product
         given = product.model_fields_set
         yield (
             no,
-            product_id(row),
+            product_id(row, origin),
             product.external_id,
             row.handle,
             product.handle is not None,
@@ -104,12 +120,12 @@ def _options(rows: Sequence[FeedRow]) -> Iterator[Row]:
             yield no, position, option.title, option.values
 
 
-def _variants(rows: Sequence[FeedRow]) -> Iterator[Row]:
+def _variants(rows: Sequence[FeedRow], origin: str) -> Iterator[Row]:
     for no, row in enumerate(rows):
         for position, variant in enumerate(row.product.sold_as or ()):
             yield (
                 no,
-                variant.key,
+                origin + variant.key,
                 position,
                 variant.external_id,
                 variant.shown_title,

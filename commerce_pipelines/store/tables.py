@@ -106,6 +106,7 @@ product = Table(
     Column("images", JSONB, nullable=False, server_default="[]"),
     Column("metadata", JSONB, nullable=False, server_default="{}"),
     Column("feed_hash", LargeBinary),
+    Column("erp_hash", LargeBinary),
     Column("message_id", BigInteger, nullable=False, server_default="0"),
     Column("version", BigInteger, nullable=False, server_default="1"),
     Column("saga_id", Text),

@@ -141,6 +141,7 @@ CREATE TABLE product (
   images JSONB DEFAULT '[]' NOT NULL,
   metadata JSONB DEFAULT '{}' NOT NULL,
   feed_hash BYTEA,
+  erp_hash BYTEA,
   message_id BIGINT DEFAULT '0' NOT NULL,
   version BIGINT DEFAULT '1' NOT NULL,
   saga_id TEXT,

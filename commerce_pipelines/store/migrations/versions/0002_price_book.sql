@@ -1,5 +1,16 @@
 -- The price book: what the ERP says of variants.
 
+CREATE TABLE asked_variant (
+  variant_id TEXT NOT NULL,
+  asked_at TIMESTAMP WITH TIME ZONE,
+  faults TEXT[] DEFAULT '{}' NOT NULL,
+  PRIMARY KEY (variant_id)
+);
+
+CREATE INDEX asked_variant_age ON asked_variant (asked_at NULLS FIRST);
+
+CREATE INDEX asked_variant_faults ON asked_variant (variant_id) WHERE cardinality(faults) > 0;
+
 CREATE TABLE company (
   name_key TEXT NOT NULL,
   name TEXT NOT NULL,
