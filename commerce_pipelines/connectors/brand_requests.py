@@ -10,13 +10,11 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import quote
 
-from commerce_pipelines.connectors.brand_rows import LONGEST_NAME, LONGEST_TEXT, text_fault
+from commerce_pipelines.connectors.texts import LONGEST_NAME, LONGEST_TEXT, path_part, text_fault
 from commerce_pipelines.errors import InvalidInput
 
 FIELDS: Final = ("name", "description", "logo_url")
-_LONGEST_KEY = 255
 
 
 def brand_path(external_id: str) -> str:
@@ -25,10 +23,7 @@ def brand_path(external_id: str) -> str:
     Raises:
         InvalidInput: This cannot be an id.
     """
-    # Dots alone would be taken for a way through the address.
-    if text_fault(external_id, LONGEST_NAME) or not external_id.strip("."):
-        raise InvalidInput(f"{external_id[:140]!r} cannot be the id of a brand.")
-    return f"/brands/{quote(external_id, safe='')}"
+    return f"/brands/{path_part(external_id, 'a brand')}"
 
 
 def version_text(moment: datetime) -> str:
@@ -49,18 +44,6 @@ def precondition(seen: datetime) -> dict[str, str]:
         InvalidInput: The moment has no zone.
     """
     return {"If-Unmodified-Since-Version": version_text(seen)}
-
-
-def idempotency(key: str) -> dict[str, str]:
-    """Returns the header by which a creation is made once.
-
-    Raises:
-        InvalidInput: The key cannot be sent.
-    """
-    short = 0 < len(key) <= _LONGEST_KEY
-    if not (short and key.isascii() and key.isprintable() and key == key.strip()):
-        raise InvalidInput(f"{key[:140]!r} cannot be an idempotency key.")
-    return {"Idempotency-Key": key}
 
 
 def fields_body(fields: Mapping[str, str | None]) -> bytes:

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from commerce_pipelines.connectors.texts import LONGEST_NAME, LONGEST_TEXT, text_fault
 from commerce_pipelines.domain.brands import ForeignBrand
 from commerce_pipelines.errors import Refused
 
-# As long as the store's own names: they are looked up by an index.
-LONGEST_NAME = 255
-LONGEST_TEXT = 100_000
 _LONGEST_EXCERPT = 200
 
 Row = dict[str, Any]
@@ -87,26 +85,6 @@ def read_brand(row: Any) -> ForeignBrand | RejectedRow:
     )
 
 
-def text_fault(value: Any, most_characters: int, *, blank: bool = False) -> str | None:
-    """Returns what is wrong with a text; None for one that can be stored and sent.
-
-    Args:
-        value: What should be a text.
-        most_characters: The longest one taken.
-        blank: Whether it may say nothing.
-    """
-    if not isinstance(value, str):
-        return "is missing" if value is None else "is no text"
-    if not blank and not value.strip():
-        return "is blank"
-    if len(value) > most_characters:
-        return f"is longer than {most_characters} characters"
-    if "\x00" in value:
-        return "contains a NUL character"
-    # Half a character, which JSON can spell and UTF-8 cannot.
-    return None if value.isascii() or _encodable(value) else "contains half a character"
-
-
 def _fault_of(row: Row) -> str | None:
     """Returns what is wrong with the texts of a row."""
     for name, most in (("id", LONGEST_NAME), ("name", LONGEST_NAME)):
@@ -126,14 +104,6 @@ def _moment_of(row: Any) -> datetime | None:
         return None if moment is None or moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _excerpt(row: Any) -> str:

@@ -22,7 +22,6 @@ from commerce_pipelines.connectors.answer import Answer
 from commerce_pipelines.connectors.brand_requests import (
     brand_path,
     fields_body,
-    idempotency,
     precondition,
     version_text,
 )
@@ -35,6 +34,7 @@ from commerce_pipelines.connectors.brand_rows import (
 from commerce_pipelines.connectors.http import HttpSession, error_for
 from commerce_pipelines.connectors.rate_budget import RateBudget
 from commerce_pipelines.connectors.retry import RetryPolicy
+from commerce_pipelines.connectors.texts import idempotency
 from commerce_pipelines.domain.brands import ForeignBrand
 from commerce_pipelines.errors import CommerceError, Conflict, Refused, Unknown
 

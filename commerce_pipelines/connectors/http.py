@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +20,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from commerce_pipelines.connectors.answer import Answer, one_line, parse_json, parse_retry_after
+from commerce_pipelines.connectors.breaker import Breaker
 from commerce_pipelines.connectors.connection import (
     checked_headers,
     checked_url,
@@ -53,6 +55,7 @@ MEANING: dict[int, type[CommerceError]] = {
 }
 
 Judge = Callable[[Answer], CommerceError | None]
+Query = Mapping[str, str | list[str]]
 
 
 def error_for(answer: Answer) -> CommerceError | None:
@@ -87,6 +90,7 @@ class HttpSession:
         read_timeout_seconds: How long the answer may take to begin, and then to end.
         max_answer_bytes: The largest answer read, after decompression.
         retry: How repeatable calls are repeated.
+        breaker: Keeps requests back while the system fails; none if not given.
 
     Raises:
         ConfigurationError: The address or a header cannot be used.
@@ -102,12 +106,14 @@ class HttpSession:
         read_timeout_seconds: float = 60.0,
         max_answer_bytes: int = 64 * 1024 * 1024,
         retry: RetryPolicy | None = None,
+        breaker: Breaker | None = None,
     ) -> None:
         self._base_url = checked_url(base_url)
         self._secret_headers = checked_headers(secret_headers or {})
         self._timeouts = (connect_timeout_seconds, read_timeout_seconds)
         self._max_answer_bytes = max_answer_bytes
         self._retry = retry or RetryPolicy()
+        self._breaker = breaker
         self._session = open_session(self._base_url)
         self._session.headers.update({**checked_headers(headers or {}), "User-Agent": USER_AGENT})
         self._session.auth = self._authorise
@@ -149,7 +155,7 @@ class HttpSession:
         method: str,
         path: str,
         *,
-        params: Mapping[str, str] | None = None,
+        params: Query | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         reads: bool = False,
@@ -162,7 +168,7 @@ class HttpSession:
         Args:
             method: HTTP method.
             path: Path below the base address.
-            params: Query.
+            params: Query; a list is the same name many times.
             headers: Headers of this request, beside those of the session.
             body: JSON, serialised.
             reads: Whether it changes nothing there, as every GET; it is never Unknown.
@@ -196,14 +202,15 @@ class HttpSession:
         self,
         method: str,
         path: str,
-        params: Mapping[str, str] | None,
+        params: Query | None,
         body: bytes | None,
         judge: Judge,
         *,
         headers: Mapping[str, str],
     ) -> Answer:
+        exchange = partial(self._exchange, method, path, params, body, headers)
         try:
-            answer = self._exchange(method, path, params, body, headers)
+            answer = exchange() if self._breaker is None else self._breaker.run(exchange)
             error = judge(answer)
         except (requests.RequestException, HTTPError) as failure:
             error = error_for_failure(_request_line(method, path), failure)
@@ -216,7 +223,7 @@ class HttpSession:
         self,
         method: str,
         path: str,
-        params: Mapping[str, str] | None,
+        params: Query | None,
         body: bytes | None,
         headers: Mapping[str, str],
     ) -> Answer:

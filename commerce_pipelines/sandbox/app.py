@@ -21,9 +21,16 @@ from commerce_pipelines.sandbox.brands.errors import BrandsError
 from commerce_pipelines.sandbox.brands.register import Register
 from commerce_pipelines.sandbox.brands.seeds import load_seeds
 from commerce_pipelines.sandbox.control import control_router
+from commerce_pipelines.sandbox.erp import routes as erp
+from commerce_pipelines.sandbox.erp.access import Access as ErpAccess
+from commerce_pipelines.sandbox.erp.by_hand import by_hand_router
+from commerce_pipelines.sandbox.erp.errors import ErpError
+from commerce_pipelines.sandbox.erp.router import erp_router
+from commerce_pipelines.sandbox.erp.seeds import load_seeds as load_erp_seeds
+from commerce_pipelines.sandbox.erp.system import ErpSystem
 from commerce_pipelines.sandbox.faults import Fault, FaultKind, Faults
 from commerce_pipelines.sandbox.gate import CONTROL_PREFIX, Gate
-from commerce_pipelines.sandbox.pim.catalogue import Catalogue
+from commerce_pipelines.sandbox.pim.catalogue import Catalogue, Product
 from commerce_pipelines.sandbox.pim.routes import pim_router
 from commerce_pipelines.sandbox.record import Record
 from commerce_pipelines.sandbox.sanity.access import Access
@@ -44,6 +51,10 @@ def _new_api_key() -> str:
     return "bk_" + secrets.token_urlsafe(32)
 
 
+def _new_erp_api_key() -> str:
+    return "ek_" + secrets.token_urlsafe(32)
+
+
 def _new_webhook_secret() -> str:
     return "whsec_" + b64encode(secrets.token_bytes(24)).decode()
 
@@ -54,13 +65,15 @@ class SandboxOptions:
 
     Attributes:
         port: Where it listens on loopback; the next free one if taken, 0 for any free one.
-        rate_limit: Whether Sanity keeps its 25 mutation requests a second, and the brand
-            system its 10 requests.
-        seed: JSON file with other products for the PIM, and other brands.
+        rate_limit: Whether Sanity keeps its 25 mutation requests a second, the brand
+            system its 10 requests, and the ERP its 50.
+        seed: JSON file with other products for the PIM, other brands, another ERP.
         sanity_token: A token to keep; a new one if not given.
         brands_api_key: The brand system's key to keep; a new one if not given.
+        erp_api_key: The ERP's key to keep; a new one if not given.
+        erp_webhook_secret: The ERP's secret to keep, `whsec_…`; a new one if not given.
         webhook_secret: The PIM's secret to keep, `whsec_…`; a new one if not given.
-        state_file: Where documents, brands and changed products survive a restart.
+        state_file: Where documents, brands, orders and changed products survive a restart.
     """
 
     port: int = 9100
@@ -68,6 +81,8 @@ class SandboxOptions:
     seed: Path | None = None
     sanity_token: str = field(default_factory=_new_token, repr=False)
     brands_api_key: str = field(default_factory=_new_api_key, repr=False)
+    erp_api_key: str = field(default_factory=_new_erp_api_key, repr=False)
+    erp_webhook_secret: str = field(default_factory=_new_webhook_secret, repr=False)
     webhook_secret: str = field(default_factory=_new_webhook_secret, repr=False)
     state_file: Path | None = None
 
@@ -92,20 +107,24 @@ class _System:
     router: APIRouter
     reset: Callable[[], None]
     address: dict[str, str]
+    by_hand: APIRouter | None = None
 
 
 def build(options: SandboxOptions) -> Application:
     """Puts the systems together.
 
     Raises:
-        ConfigurationError: The seed file is missing, holds no products or unreadable brands.
+        ConfigurationError: The seed file is missing, holds no products, or unreadable brands
+            or records of the ERP.
     """
     faults, record = Faults(), Record()
     state = StateFile(options.state_file)
+    catalogue = Catalogue(state, options.seed)
     systems = {
         "sanity": _sanity(options, state, faults, record),
         "brands": _brands(options, state, faults, record),
-        "pim": _pim(options, state, record),
+        "erp": _erp(options, state, catalogue.originals(), faults, record),
+        "pim": _pim(options, catalogue, record),
     }
 
     def reset() -> None:
@@ -115,9 +134,12 @@ def build(options: SandboxOptions) -> Application:
     app = FastAPI(title="Sandbox", description="Imitations of the outside systems.")
     app.add_exception_handler(SanityError, refuse)
     app.add_exception_handler(BrandsError, brands.refuse)
+    app.add_exception_handler(ErpError, erp.refuse)
     app.include_router(control_router(faults, record, systems.keys(), reset))
     for system in systems.values():
         app.include_router(system.router)
+        if system.by_hand is not None:
+            app.include_router(system.by_hand)
 
     def addresses(base_url: str) -> dict[str, dict[str, str]]:
         found = {
@@ -156,7 +178,24 @@ def _brands(options: SandboxOptions, state: StateFile, faults: Faults, record: R
     return _System(routes.router(), register.reset, {"api_key": options.brands_api_key})
 
 
-def _pim(options: SandboxOptions, state: StateFile, record: Record) -> _System:
-    catalogue = Catalogue(state, options.seed)
+def _erp(
+    options: SandboxOptions,
+    state: StateFile,
+    original: list[Product],
+    faults: Faults,
+    record: Record,
+) -> _System:
+    system = ErpSystem(state, lambda: load_erp_seeds(options.seed, original))
+    access = ErpAccess(options.erp_api_key, limited=options.rate_limit)
+    prefix, secret = f"{CONTROL_PREFIX}/erp", options.erp_webhook_secret
+    return _System(
+        erp_router(system, access, faults, record),
+        system.reset,
+        {"api_key": options.erp_api_key, "webhook_secret": secret},
+        by_hand_router(system, prefix, secret, record),
+    )
+
+
+def _pim(options: SandboxOptions, catalogue: Catalogue, record: Record) -> _System:
     router = pim_router(catalogue, options.webhook_secret, record)
     return _System(router, catalogue.reset, {"webhook_secret": options.webhook_secret})

@@ -31,6 +31,10 @@ class FaultKind(StrEnum):
     """429 with Retry-After `seconds` (1 if not given), not applied."""
     HTML_ERROR = "html_error"
     """502 with a page of HTML, not applied."""
+    HTML_ANSWER = "html_answer"
+    """Applied, then 200 with a page of HTML."""
+    HALF_ANSWER = "half_answer"
+    """Applied, then the first half of the answer as if it were all."""
     REFUSE_DELETE = "refuse_delete"
     """Sanity: 403 for a transaction that deletes."""
     TRANSACTION_CONFLICT = "transaction_conflict"
@@ -39,6 +43,10 @@ class FaultKind(StrEnum):
     """Sanity: queries see the documents as they were; refreshed every `seconds`, if given."""
     REPEATED_ROWS = "repeated_rows"
     """Brands: a page of the list ends with its first brand again."""
+    SHIFTING_ROWS = "shifting_rows"
+    """ERP: a list goes on at a position, while its first product moves to its end."""
+    NULL_PRICES = "null_prices"
+    """ERP: no variant has a price."""
 
 
 ANYWHERE = frozenset(FaultKind) - {
@@ -46,6 +54,8 @@ ANYWHERE = frozenset(FaultKind) - {
     FaultKind.TRANSACTION_CONFLICT,
     FaultKind.QUERY_LAG,
     FaultKind.REPEATED_ROWS,
+    FaultKind.SHIFTING_ROWS,
+    FaultKind.NULL_PRICES,
 }
 """The kinds that every system can show, because they need not know what it does."""
 

@@ -87,6 +87,25 @@ class Gate:
         await self._app(scope, replay, _nowhere)
         await _unavailable()(scope, receive, send)
 
+    async def _answer_otherwise(
+        self, seconds: float, scope: Scope, replay: Receive, receive: Receive, send: Send
+    ) -> None:
+        await self._app(scope, replay, _nowhere)
+        await HTMLResponse(_PAGE)(scope, receive, send)
+
+    async def _answer_half(
+        self, seconds: float, scope: Scope, replay: Receive, receive: Receive, send: Send
+    ) -> None:
+        chunks: list[bytes] = []
+
+        async def keep(message: Message) -> None:
+            chunks.append(message.get("body", b""))
+
+        await self._app(scope, replay, keep)
+        body = b"".join(chunks)
+        half = Response(body[: len(body) // 2], media_type="application/json")
+        await half(scope, receive, send)
+
     async def _lose_answer(
         self, seconds: float, scope: Scope, replay: Receive, receive: Receive, send: Send
     ) -> None:
@@ -118,6 +137,8 @@ _Apply = Callable[[Gate, float, Scope, Receive, Receive, Send], Awaitable[None]]
 _APPLYING: dict[FaultKind, _Apply] = {
     FaultKind.DELAY: Gate._delay,
     FaultKind.UNAVAILABLE_AFTER: Gate._unavailable_after,
+    FaultKind.HTML_ANSWER: Gate._answer_otherwise,
+    FaultKind.HALF_ANSWER: Gate._answer_half,
     FaultKind.LOST_ANSWER: Gate._lose_answer,
     FaultKind.LATE: Gate._apply_late,
 }

@@ -197,8 +197,11 @@ class Erp(ABC):
     def create_order(self, order: PlacedOrder) -> ErpOrder:
         """Creates a draft of an order with its id as reference, once, however often it is sent.
 
+        A cancelled order does not count: beside it a new draft is made, for an export that
+        was undone may be done again.
+
         Returns:
-            The draft, or the order that was there under the reference.
+            The draft, or the order that was there under the reference and is not cancelled.
 
         Raises:
             Refused: It is not taken in this form; none was made by this call.
@@ -228,11 +231,13 @@ class Erp(ABC):
         """
 
     @abstractmethod
-    def fetch_changed_orders(self, since: datetime) -> Iterator[ErpOrder]:
+    def fetch_changed_orders(self, since: datetime) -> Iterator[ErpOrder | RejectedRecord]:
         """Fetches the orders that changed at a moment or later, as `fetch_products` does."""
 
     @abstractmethod
-    def fetch_orders(self, placed_from: datetime, placed_until: datetime) -> Iterator[ErpOrder]:
+    def fetch_orders(
+        self, placed_from: datetime, placed_until: datetime
+    ) -> Iterator[ErpOrder | RejectedRecord]:
         """Fetches the orders placed at the first moment or later, and before the second.
 
         Those in every state, drafts and cancelled ones too, also orders without a reference

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-from commerce_pipelines.sandbox.brands.seeds import Brand, moment_text
+from commerce_pipelines.sandbox.brands.seeds import Brand
+from commerce_pipelines.sandbox.moments import later_than, moment_text
 from commerce_pipelines.sandbox.state_file import StateFile
 
 _BRANDS, _CREATED, _CLOCK = "brands/brand", "brands/created", "brands/clock"
@@ -112,10 +113,7 @@ class Register:
 
     def _now(self) -> str:
         """Returns the moment of a change: later than every earlier one."""
-        now = moment_text(self._clock())
-        if now > self._latest:
-            return now
-        return moment_text(datetime.fromisoformat(self._latest) + timedelta(microseconds=1))
+        return later_than(self._latest, self._clock())
 
 
 def _place(brand: Brand) -> tuple[str, str]:

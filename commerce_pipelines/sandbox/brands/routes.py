@@ -16,9 +16,10 @@ from pydantic import AwareDatetime
 from commerce_pipelines.sandbox.brands import errors
 from commerce_pipelines.sandbox.brands.access import Access
 from commerce_pipelines.sandbox.brands.register import Register
-from commerce_pipelines.sandbox.brands.seeds import Brand, moment_text
+from commerce_pipelines.sandbox.brands.seeds import Brand
 from commerce_pipelines.sandbox.brands.shapes import BrandChange, BrandModel, NewBrand, PageModel
 from commerce_pipelines.sandbox.faults import FaultKind, Faults
+from commerce_pipelines.sandbox.moments import moment_text
 from commerce_pipelines.sandbox.record import Record
 
 SYSTEM = "brands"

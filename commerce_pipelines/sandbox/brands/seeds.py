@@ -14,18 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from commerce_pipelines.errors import ConfigurationError
+from commerce_pipelines.sandbox.moments import moment_text
 
 Brand = dict[str, Any]
 
 # The same at each start, so that a reset brings back the very same brands.
 _FIRST_CHANGE = datetime(2025, 3, 1, 8, 0, tzinfo=UTC)
 _BETWEEN_CHANGES = timedelta(hours=7, microseconds=421)
-
-
-def moment_text(moment: datetime) -> str:
-    """Returns a moment as the brand system writes it; later ones sort later as text."""
-    text = moment.astimezone(UTC).isoformat(timespec="microseconds")
-    return text.removesuffix("+00:00") + "Z"
 
 
 def load_seeds(seed: Path | None) -> list[Brand]:

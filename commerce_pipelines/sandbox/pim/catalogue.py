@@ -39,6 +39,10 @@ class Catalogue:
         """Returns all products."""
         return list(self._products.values())
 
+    def originals(self) -> list[Product]:
+        """Returns the products of the file, without changes."""
+        return list(self._original.values())
+
     def get(self, external_id: str) -> Product | None:
         """Returns one product."""
         return self._products.get(external_id)

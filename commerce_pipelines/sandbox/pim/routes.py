@@ -1,7 +1,7 @@
 """The PIM's HTTP interface, `/pim`.
 
 Belongs here: looking at products, changing them, having them sent. Does not
-belong here: signing and retrying (`deliveries.py`).
+belong here: signing and retrying (`sandbox/deliveries.py`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 
+from commerce_pipelines.sandbox.deliveries import deliver, new_delivery_id
 from commerce_pipelines.sandbox.pim.catalogue import Catalogue, Product
-from commerce_pipelines.sandbox.pim.deliveries import deliver, new_delivery_id
 from commerce_pipelines.sandbox.record import Record
 
 SYSTEM = "pim"
@@ -71,7 +71,7 @@ def pim_router(catalogue: Catalogue, webhook_secret: str, record: Record) -> API
             for _ in range(request.copies):
                 outcome = deliver(
                     request.url,
-                    batch,
+                    {"products": batch},
                     secret=webhook_secret,
                     delivery_id=delivery_id,
                     attempts=request.attempts,
@@ -79,7 +79,7 @@ def pim_router(catalogue: Catalogue, webhook_secret: str, record: Record) -> API
                 record.effect(
                     SYSTEM, "delivery", len(batch), id=delivery_id, status=outcome["status"]
                 )
-                outcomes.append(outcome)
+                outcomes.append(outcome | {"products": len(batch)})
         return {"deliveries": outcomes}
 
     return router

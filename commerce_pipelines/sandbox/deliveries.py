@@ -1,7 +1,6 @@
-"""Webhooks as a producer sends them: signed, retried, with an id that stays.
+"""Webhooks as another system sends them: signed, retried, with an id that stays.
 
-Belongs here: one delivery and its attempts. Does not belong here: which
-products it is about.
+Belongs here: one delivery and its attempts. Does not belong here: what it is about.
 Facts: Standard Webhooks 1.0.0.
 """
 
@@ -10,14 +9,12 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import requests
 from standardwebhooks import Webhook
-
-from commerce_pipelines.sandbox.pim.catalogue import Product
 
 TIMEOUT_SECONDS = 10.0
 PAUSE_SECONDS = (0.2, 0.5, 1.0)
@@ -31,24 +28,24 @@ def new_delivery_id() -> str:
 
 def deliver(
     url: str,
-    products: Sequence[Product],
+    message: Mapping[str, Any],
     *,
     secret: str,
     delivery_id: str,
     attempts: int,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Any]:
-    """Sends products until they are taken, refused for good, or attempts run out.
+    """Sends a message until it is taken, refused for good, or attempts run out.
 
     Returns:
-        `id`, `products` (how many), `attempts` (how many were made), `status` of the
-        last answer (None without one) and `answer` or `error`.
+        `id`, `attempts` (how many were made), `status` of the last answer (None without
+        one) and `answer` or `error`.
     """
-    body = json.dumps({"products": list(products)}, ensure_ascii=False)
+    body = json.dumps(message, ensure_ascii=False)
     outcome: dict[str, Any] = {}
     for attempt in range(1, attempts + 1):
         outcome = _attempt(url, body, secret, delivery_id)
-        outcome |= {"id": delivery_id, "products": len(products), "attempts": attempt}
+        outcome |= {"id": delivery_id, "attempts": attempt}
         if outcome["status"] is not None and outcome["status"] not in _RETRIED:
             break
         if attempt < attempts:
