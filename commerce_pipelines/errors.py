@@ -8,6 +8,7 @@ The tree, permanent or transient decided once:
     │   │   └── InvalidSignature
     │   ├── NotFound
     │   ├── Conflict            the other side has a newer or competing state
+    │   ├── Declined            a rule of the trade says no, with a code for programs
     │   ├── Refused             another system said a definite no
     │   │   └── Unauthorised    ... because of our credentials
     │   ├── ConfigurationError  a setting is missing or wrong
@@ -22,6 +23,8 @@ A class's docstring is its default message.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 
 class CommerceError(Exception):
@@ -49,6 +52,20 @@ class NotFound(PermanentError):
 
 class Conflict(PermanentError):
     """The record has changed meanwhile; read it again and decide anew."""
+
+
+class Declined(PermanentError):
+    """A rule of the trade says no; nothing was written.
+
+    Attributes:
+        code: Which rule, for programs.
+        facts: What a program may want to know, as JSON.
+    """
+
+    def __init__(self, code: str, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.code = code
+        self.facts = facts
 
 
 class Refused(PermanentError):

@@ -11,10 +11,12 @@ the running stack.
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -27,6 +29,14 @@ from commerce_pipelines.errors import ConfigurationError
 
 STACK_FILE = "stack.json"
 DEFAULT_HOME = ".commerce"
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError("is no time zone (IANA, as Europe/Berlin)") from error
+    return name
 
 
 class Settings(BaseSettings):
@@ -69,10 +79,53 @@ class Settings(BaseSettings):
     erp_shop: str | None = Field(
         None, description="Tryton only: name of the web shop that our orders belong to."
     )
+    erp_requests_per_second: int = Field(
+        50, gt=0, description="Requests to the ERP a second, all processes together."
+    )
+    erp_patience_seconds: float = Field(
+        30.0, ge=0, description="How long a job repeats a request that the ERP does not answer."
+    )
+    shop_time_zone: Annotated[str, AfterValidator(_time_zone)] = Field(
+        "UTC", description="Time zone of the shop's days (IANA, `Europe/Berlin`)."
+    )
+    erp_sync_cron: str = Field(
+        "0 0 * * *", description="When the ERP's products are synced, in `SHOP_TIME_ZONE`."
+    )
+    order_poll_minutes: int = Field(
+        10,
+        ge=0,
+        description="How often the ERP is asked which orders changed, beside its updates; 0 is "
+        "never.",
+    )
+    reconciliation_start: date = Field(
+        date(2026, 1, 1), description="The first day whose orders are reconciled."
+    )
     erp_webhook_secret: SecretStr | None = Field(
         None,
         description="Secret of the ERP's webhooks and order updates, `whsec_…`; several "
         "separated by spaces while one is being replaced.",
+    )
+    price_book_currencies: str | None = Field(
+        None,
+        description="Currencies that the ERP is asked prices in, `EUR CHF`; without it those of "
+        "the store's own prices and open carts.",
+    )
+    price_book_refresh_seconds: float = Field(
+        300.0, gt=0, description="What the ERP said of a variant longer ago is fetched anew."
+    )
+    price_book_fresh_seconds: float = Field(
+        900.0,
+        gt=0,
+        description="A cart takes what the ERP said up to so long ago; beyond that it is asked.",
+    )
+    pricing_budget_seconds: float = Field(
+        0.8, gt=0, description="How long a cart waits for the ERP, all questions together."
+    )
+    reservation_minutes: int = Field(
+        60,
+        gt=0,
+        description="An order's pieces are let go after this if its export was given up; while "
+        "it is on its way to the ERP they are held.",
     )
     pim_webhook_secret: SecretStr | None = Field(
         None,
@@ -105,6 +158,9 @@ class Settings(BaseSettings):
         1_000_000,
         gt=0,
         description="While so many messages wait, new deliveries are answered with 503.",
+    )
+    answers_kept_days: int = Field(
+        1, gt=0, description="How long an answer is repeated to the same `Idempotency-Key`."
     )
     bodies_kept_days: int = Field(
         30, gt=0, description="How long a message's body is kept after it is done."
@@ -155,6 +211,16 @@ class Settings(BaseSettings):
         home = given.get("commerce_home") or os.environ.get("COMMERCE_HOME", DEFAULT_HOME)
         stack = JsonConfigSettingsSource(settings_cls, json_file=Path(home) / STACK_FILE)
         return init_settings, env_settings, stack
+
+    @property
+    def has_brand_system(self) -> bool:
+        """Tells whether there is a brand system at all."""
+        return None not in (self.brands_url, self.brands_api_key)
+
+    @property
+    def has_erp(self) -> bool:
+        """Tells whether there is an ERP at all."""
+        return None not in (self.erp_url, self.erp_api_key)
 
     def require_postgres_url(self) -> str:
         """Returns the store's address for psycopg 3 under SQLAlchemy.

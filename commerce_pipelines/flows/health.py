@@ -7,13 +7,19 @@ beside everything, itself included: they only look.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 import dagster as dg
 from sqlalchemy import Connection
 
+from commerce_pipelines.flows.brand_sync import BRANDS
+from commerce_pipelines.flows.orders import STORE_ORDERS
 from commerce_pipelines.flows.pim_import import DOCUMENTS, PRODUCTS
+from commerce_pipelines.flows.price_book_refresh import PRICE_BOOK
 from commerce_pipelines.flows.resources import StoreResource
+from commerce_pipelines.services import areas
+from commerce_pipelines.services.areas import Area
 from commerce_pipelines.services.attention import (
     Concern,
     Concerns,
@@ -21,9 +27,29 @@ from commerce_pipelines.services.attention import (
     dead_concerns,
     parked_concerns,
 )
+from commerce_pipelines.services.price_book_health import age_concerns
+from commerce_pipelines.settings import Settings
 
 LOOK_SECONDS = 20
 MOST_TOLD = 10
+
+
+def _never(settings: Settings) -> bool:
+    del settings
+    return False
+
+
+def _without_brand_system(settings: Settings) -> bool:
+    return not settings.has_brand_system
+
+
+def _without_erp(settings: Settings) -> bool:
+    return not settings.has_erp
+
+
+def _price_book_ages(connection: Connection, limit: int) -> Concerns:
+    del limit
+    return age_concerns(connection, Settings.load().price_book_fresh_seconds)
 
 
 class Check(NamedTuple):
@@ -32,36 +58,71 @@ class Check(NamedTuple):
     Attributes:
         look: Asks the tables.
         severity: How bad it is when it fails.
+        rests: Tells of settings under which nothing is done, so that waiting is right.
     """
 
     key: dg.AssetCheckKey
     description: str
     look: Callable[[Connection, int], Concerns]
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+    rests: Callable[[Settings], bool] = _never
 
 
-_PARKED: Final = "No saga is parked: none waits for a person before it is undone on both sides."
+def _no_parked_sagas(asset: dg.AssetKey, area: Area) -> Check:
+    return Check(
+        dg.AssetCheckKey(asset, "no_parked_sagas"),
+        "No saga is parked: none waits for a person before it is undone on both sides.",
+        partial(parked_concerns, area=area),
+    )
+
+
+def _no_dead_messages(asset: dg.AssetKey, area: Area) -> Check:
+    return Check(
+        dg.AssetCheckKey(asset, "no_dead_messages"),
+        "No message was given up after its tries.",
+        partial(dead_concerns, area=area),
+    )
+
+
+def _inbox_is_drained(
+    asset: dg.AssetKey, area: Area, rests: Callable[[Settings], bool] = _never
+) -> Check:
+    return Check(
+        dg.AssetCheckKey(asset, "inbox_is_drained"),
+        "Messages do not wait for long, nor pile up.",
+        partial(backlog_concerns, area=area),
+        dg.AssetCheckSeverity.WARN,
+        rests,
+    )
+
 
 CHECKS: Final = (
-    Check(dg.AssetCheckKey(PRODUCTS, "no_parked_sagas"), _PARKED, parked_concerns),
-    Check(dg.AssetCheckKey(DOCUMENTS, "no_parked_sagas"), _PARKED, parked_concerns),
+    _no_parked_sagas(PRODUCTS, areas.PRODUCTS),
+    _no_parked_sagas(DOCUMENTS, areas.PRODUCTS),
+    _no_parked_sagas(BRANDS, areas.BRANDS),
+    _no_dead_messages(PRODUCTS, areas.PRODUCTS),
+    _no_dead_messages(BRANDS, areas.BRANDS),
+    _inbox_is_drained(PRODUCTS, areas.PRODUCTS),
+    _inbox_is_drained(BRANDS, areas.BRANDS, _without_brand_system),
+    _no_parked_sagas(STORE_ORDERS, areas.ORDERS),
+    _no_dead_messages(STORE_ORDERS, areas.ORDERS),
+    _inbox_is_drained(STORE_ORDERS, areas.ORDERS, _without_erp),
+    _no_dead_messages(PRICE_BOOK, areas.PRICES),
+    _inbox_is_drained(PRICE_BOOK, areas.PRICES, _without_erp),
     Check(
-        dg.AssetCheckKey(PRODUCTS, "no_dead_messages"),
-        "No message was given up after its tries.",
-        dead_concerns,
-    ),
-    Check(
-        dg.AssetCheckKey(PRODUCTS, "inbox_is_drained"),
-        "Messages do not wait for long, nor pile up.",
-        backlog_concerns,
-        dg.AssetCheckSeverity.WARN,
+        dg.AssetCheckKey(PRICE_BOOK, "is_fresh"),
+        "What the ERP said of prices and stock is young enough for a cart to rely on.",
+        _price_book_ages,
+        rests=_without_erp,
     ),
 )
 
 
-def evaluate(connection: Connection, check: Check) -> dg.AssetCheckEvaluation:
+def evaluate(store: StoreResource, check: Check) -> dg.AssetCheckEvaluation:
     """Answers a check from the tables."""
-    concerns = check.look(connection, MOST_TOLD)
+    with store.engine.connect() as connection:
+        rests = check.rests(store.settings)
+        concerns = Concerns(0, []) if rests else check.look(connection, MOST_TOLD)
     text = concerns.text
     return dg.AssetCheckEvaluation(
         asset_key=check.key.asset_key,
@@ -90,8 +151,7 @@ def _by_hand(check: Check) -> dg.AssetChecksDefinition:
     @dg.asset_check(asset=check.key.asset_key, name=check.key.name, description=check.description)
     def by_hand(store: StoreResource) -> dg.AssetCheckResult:
         """Evaluates the check in a run of its own."""
-        with store.engine.connect() as connection:
-            found = evaluate(connection, check)
+        found = evaluate(store, check)
         return dg.AssetCheckResult(
             passed=found.passed,
             severity=found.severity,
@@ -115,8 +175,7 @@ def sensor(
     context: dg.SensorEvaluationContext, store: StoreResource
 ) -> dg.SensorResult | dg.SkipReason:
     """Asks the tables, and reports what Dagster does not show yet."""
-    with store.engine.connect() as connection:
-        found = [evaluate(connection, check) for check in CHECKS]
+    found = [evaluate(store, check) for check in CHECKS]
     news = [each for each in found if not _is_shown(context.instance, each)]
     if not news:
         return dg.SkipReason("The checks show how things are.")

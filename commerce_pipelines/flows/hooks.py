@@ -16,23 +16,16 @@ from __future__ import annotations
 
 import dagster as dg
 
-from commerce_pipelines.flows.resources import BrandsResource, SanityResource, StoreResource
-from commerce_pipelines.services.recovery import compensate_run, compensator
+from commerce_pipelines.flows.resources import SYSTEMS, opened_compensator
+from commerce_pipelines.services.recovery import compensate_run
 
 # Long enough for a passing fault; a longer one is the sweep's.
 HOOK_PATIENCE_SECONDS = 5.0
 
 
-@dg.failure_hook(required_resource_keys={"store", "sanity", "brands"})
+@dg.failure_hook(required_resource_keys={"store", *SYSTEMS})
 def compensate_at_once(context: dg.HookContext) -> None:
     """Undoes what the run gave up."""
-    store: StoreResource = context.resources.store
-    sanity: SanityResource = context.resources.sanity
-    brands: BrandsResource = context.resources.brands
-    undo = compensator(
-        store.ledger,
-        sanity.open(HOOK_PATIENCE_SECONDS),
-        brands.open(HOOK_PATIENCE_SECONDS) if brands.is_configured else None,
-    )
+    undo = opened_compensator(context.resources, HOOK_PATIENCE_SECONDS)
     outcomes = compensate_run(undo, context.run_id)
     context.log.info("undone at once: %s", dict(outcomes) or "nothing")

@@ -28,10 +28,11 @@ from commerce_pipelines.flows.tables import (
 )
 from commerce_pipelines.flows.young_runs import has_young_run
 from commerce_pipelines.services.drain import drain_key
-from commerce_pipelines.services.pim_import import KIND, TOPIC, PimImport, count_pages, deliver
+from commerce_pipelines.services.pim_import import KIND, TOPICS, PimImport, count_pages, deliver
 from commerce_pipelines.store import reports
 
 FEED = dg.AssetKey(["pim", "products"])
+ERP_PRODUCTS = dg.AssetKey(["erp", "products"])
 PRODUCTS = dg.AssetKey(["store", "products"])
 DOCUMENTS = dg.AssetKey(["sanity", "product_documents"])
 OWNERS = ["team:commerce"]
@@ -48,7 +49,7 @@ class ImportConfig(dg.Config):
     )
 
 
-@dg.op(ins={"feed": dg.In(dg.Nothing)}, out=dg.DynamicOut(int))
+@dg.op(ins={"feed": dg.In(dg.Nothing), "linked": dg.In(dg.Nothing)}, out=dg.DynamicOut(int))
 def open_pages(
     context: dg.OpExecutionContext, config: ImportConfig, store: StoreResource
 ) -> Iterator[Any]:
@@ -141,9 +142,9 @@ def report_documents(
     out={"products": dg.GraphOut(), "documents": dg.GraphOut()},
     description=__doc__,
 )
-def import_pages(feed: Any) -> dict[str, Any]:
-    """The flow."""
-    stored = open_pages(feed).map(upsert_products)
+def import_pages(feed: Any, linked: Any) -> dict[str, Any]:
+    """The flow; its products may have come by the ERP's sync before."""
+    stored = open_pages(feed=feed, linked=linked).map(upsert_products)
     written = stored.map(write_documents)
     return {
         "products": report_products(stored.collect()),
@@ -160,9 +161,9 @@ feed = dg.AssetSpec(
 
 assets = dg.AssetsDefinition.from_graph(
     import_pages,
-    keys_by_input_name={"feed": FEED},
+    keys_by_input_name={"feed": FEED, "linked": ERP_PRODUCTS},
     keys_by_output_name={"products": PRODUCTS, "documents": DOCUMENTS},
-    internal_asset_deps={"products": {FEED}, "documents": {PRODUCTS}},
+    internal_asset_deps={"products": {FEED, ERP_PRODUCTS}, "documents": {PRODUCTS}},
     group_name="catalogue",
     descriptions_by_output_name={
         "products": "The store's products with their options, variants and prices.",
@@ -213,7 +214,8 @@ def messages_sensor(
     if has_young_run(context.instance, KIND):
         return dg.SkipReason("An import has just been started; it takes what waits.")
     with store.engine.connect() as connection:
-        key = drain_key(connection, TOPIC, datetime.now(UTC))
+        keys = [drain_key(connection, topic, datetime.now(UTC)) for topic in TOPICS]
+    key = next(filter(None, keys), None)
     return dg.RunRequest(run_key=key) if key else dg.SkipReason("No products wait.")
 
 

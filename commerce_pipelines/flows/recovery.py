@@ -3,7 +3,8 @@
 Starts by a sensor that asks the ledger, not by a run-failure sensor: those are
 lost when a tick fails, and never come when code server and worker die together.
 What fails it: nothing of a single saga, for each is retried or parked on its
-own. May run beside everything, itself included; the ledger's epochs decide.
+own, also where a system that it needs is not configured. May run beside
+everything, itself included; the ledger's epochs decide.
 """
 
 import time
@@ -11,26 +12,19 @@ import time
 import dagster as dg
 
 from commerce_pipelines.flows.failures import shown_as_failures
-from commerce_pipelines.flows.resources import BrandsResource, SanityResource, StoreResource
-from commerce_pipelines.services.recovery import compensator, first_due, sweep
+from commerce_pipelines.flows.resources import SYSTEMS, StoreResource, opened_compensator
+from commerce_pipelines.services.recovery import first_due, sweep
 
 NAME = "saga_recovery"
 SWEEP_SECONDS = 10
 LONGEST_RUN_SECONDS = 900
 
 
-@dg.op
-def undo_unfinished_sagas(
-    context: dg.OpExecutionContext,
-    store: StoreResource,
-    sanity: SanityResource,
-    brands: BrandsResource,
-) -> None:
+@dg.op(required_resource_keys={"store", *SYSTEMS})
+def undo_unfinished_sagas(context: dg.OpExecutionContext) -> None:
     """Undoes every saga that is due: given up, or its owner silent for longer than its lease."""
     with shown_as_failures():
-        brand_system = brands.open() if brands.is_configured else None
-        undo = compensator(store.ledger, sanity.open(), brand_system)
-        outcomes = sweep(undo, context.run_id)
+        outcomes = sweep(opened_compensator(context.resources), context.run_id)
     # Dagster keeps plain strings only, no members of an enumeration.
     counts = {str(outcome): count for outcome, count in outcomes.items()}
     context.log.info("swept: %s", counts or "nothing")

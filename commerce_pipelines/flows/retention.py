@@ -23,13 +23,14 @@ DAILY = "30 3 * * *"
 def delete_what_is_over(
     context: dg.OpExecutionContext, store: StoreResource, sanity: SanityResource
 ) -> None:
-    """Deletes bodies, messages, plans, before-images, seals and sagas that are old enough."""
+    """Deletes what is over and old enough, kind by kind."""
     settings = store.settings
     ages = Ages(
         bodies_days=settings.bodies_kept_days,
         messages_days=settings.messages_kept_days,
         steps_days=settings.steps_kept_days,
         sagas_days=settings.sagas_kept_days,
+        answers_days=settings.answers_kept_days,
     )
     deleted: Counter[str] = Counter()
     try:

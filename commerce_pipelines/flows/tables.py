@@ -52,6 +52,77 @@ PUSH_COLUMNS = dg.TableSchema(
 )
 
 
+UPDATE_COLUMNS = dg.TableSchema(
+    columns=[
+        dg.TableColumn("product_id", "text"),
+        dg.TableColumn("action", "text", "updated, put off or failed"),
+        dg.TableColumn("saga_id", "text"),
+        dg.TableColumn("why", "text"),
+    ]
+)
+
+
+PRICE_COLUMNS = dg.TableSchema(
+    columns=[
+        dg.TableColumn("variant_id", "text"),
+        dg.TableColumn("sku", "text"),
+        dg.TableColumn("currency_code", "text", "ISO 4217"),
+        dg.TableColumn("customer_group", "text", "empty for everybody"),
+        dg.TableColumn("amount", "numeric", "of one unit, in the main unit; none: not for sale"),
+        dg.TableColumn("tiers", "int", "how many quantities have a price of their own"),
+        dg.TableColumn("as_of", "timestamptz", "up to when the ERP's word counts"),
+    ]
+)
+
+
+ORDER_COLUMNS = dg.TableSchema(
+    columns=[
+        dg.TableColumn("id", "text", "ours; the ERP's reference"),
+        dg.TableColumn("currency_code", "text", "ISO 4217"),
+        dg.TableColumn("total_minor", "bigint", "in the currency's minor unit"),
+        dg.TableColumn("status", "text", "placed, confirmed, processing, shipped, …"),
+        dg.TableColumn("erp_status", "text", "the ERP's own word"),
+        dg.TableColumn("erp_changed_at", "timestamptz", "when the ERP said so, by its clock"),
+        dg.TableColumn("placed_at", "timestamptz"),
+    ]
+)
+
+EXPORT_COLUMNS = dg.TableSchema(
+    columns=[
+        dg.TableColumn("order_id", "text"),
+        dg.TableColumn("action", "text", "exported, found, known, cancelled or failed"),
+        dg.TableColumn("external_id", "text", "its id in the ERP"),
+        dg.TableColumn("why", "text"),
+    ]
+)
+
+DISCREPANCY_COLUMNS = dg.TableSchema(
+    columns=[
+        dg.TableColumn("kind", "text"),
+        dg.TableColumn("order_id", "text", "the store's"),
+        dg.TableColumn("external_id", "text", "the ERP's"),
+        dg.TableColumn("currency_code", "text", "ISO 4217"),
+        dg.TableColumn("here", "text", "what the store has; empty if it has no such order"),
+        dg.TableColumn("there", "text", "what the ERP has; empty if it has no such order"),
+        dg.TableColumn("amount_minor", "bigint", "in question, in the currency's minor unit"),
+        dg.TableColumn("repaired_by", "text", "the message that repairs it, if one was sent"),
+    ]
+)
+_STORE_ORDERS, _ERP_ORDERS = dg.AssetKey(["store", "orders"]), dg.AssetKey(["erp", "orders"])
+DISCREPANCY_LINEAGE = dg.TableColumnLineage(
+    deps_by_column={
+        "order_id": [dg.TableColumnDep(_STORE_ORDERS, "id")],
+        "external_id": [dg.TableColumnDep(_ERP_ORDERS, "id")],
+        "here": [dg.TableColumnDep(_STORE_ORDERS, name) for name in ("total_minor", "status")],
+        "there": [dg.TableColumnDep(_ERP_ORDERS, name) for name in ("total", "status")],
+        "amount_minor": [
+            dg.TableColumnDep(_STORE_ORDERS, "total_minor"),
+            dg.TableColumnDep(_ERP_ORDERS, "total"),
+        ],
+    }
+)
+
+
 def same_columns(upstream: dg.AssetKey, names: Sequence[str]) -> dg.TableColumnLineage:
     """Returns a lineage in which each column comes from the one of the same name."""
     return dg.TableColumnLineage(

@@ -13,9 +13,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from commerce_pipelines.saga.parked import ParkedStep, count_parked, list_parked
-from commerce_pipelines.services import brand_push
+from commerce_pipelines.services.areas import PRODUCTS, Area, kinds_of, topics_of
 from commerce_pipelines.services.brand_sync import CreateBrands
-from commerce_pipelines.services.pim_import import TOPIC
 from commerce_pipelines.services.product_steps import UpsertProducts
 from commerce_pipelines.store.inbox_health import (
     DeadMessage,
@@ -32,6 +31,12 @@ DECISIONS = {
     "retry": "the cause is gone: try the undo again",
     "accept": "what is there now is right: leave it as it is",
     "resolve": "you have undone it by hand, for instance with the requests printed",
+}
+# Of a saga past its point of no return, which goes forward unless a person says that it cannot.
+FORWARD_DECISIONS = {
+    "retry": "the cause is gone, or you have done it by hand: go on",
+    "accept": "it will never be done: leave it, and undo what came before it",
+    "resolve": "you have undone it by hand: undo what came before it too",
 }
 
 
@@ -87,36 +92,44 @@ class Concerns:
         return "\n\n".join(lines)
 
 
-def parked_concerns(connection: Connection, limit: int = MOST_TOLD) -> Concerns:
-    """Returns the parked steps."""
-    parked = list_parked(connection, limit)
-    count = len(parked) if len(parked) < limit else count_parked(connection)
+def parked_concerns(
+    connection: Connection, limit: int = MOST_TOLD, area: Area | None = None
+) -> Concerns:
+    """Returns the parked steps, of one area if asked for one."""
+    kinds = kinds_of(area)
+    parked = list_parked(connection, limit, *kinds)
+    count = len(parked) if len(parked) < limit else count_parked(connection, *kinds)
     return Concerns(count, [concern_of_step(step) for step in parked])
 
 
-def dead_concerns(connection: Connection, limit: int = MOST_TOLD) -> Concerns:
-    """Returns the dead messages."""
-    dead = list_dead(connection, limit)
-    count = len(dead) if len(dead) < limit else count_dead(connection)
+def dead_concerns(
+    connection: Connection, limit: int = MOST_TOLD, area: Area | None = None
+) -> Concerns:
+    """Returns the dead messages, of one area if asked for one."""
+    topics = topics_of(area)
+    dead = list_dead(connection, limit, *topics)
+    count = len(dead) if len(dead) < limit else count_dead(connection, *topics)
     return Concerns(count, [_concern_of_message(message) for message in dead])
 
 
-def backlog_concerns(connection: Connection, limit: int = 1) -> Concerns:
+def backlog_concerns(connection: Connection, limit: int = 1, area: Area = PRODUCTS) -> Concerns:
     """Returns one concern when the inbox is not drained; the words do not change with the time."""
-    backlog = measure_backlog(connection, TOPIC, MOST_WAITING + 1)
+    backlogs = [measure_backlog(connection, topic, MOST_WAITING + 1) for topic in area.topics]
+    oldest_seconds = max(backlog.oldest_seconds or 0.0 for backlog in backlogs)
     told = []
-    if backlog.count > MOST_WAITING:
-        told.append(f"More than {MOST_WAITING:,} messages wait.")
-    if (backlog.oldest_seconds or 0.0) > LONGEST_WAIT_SECONDS:
-        told.append(f"A message has waited for {LONGEST_WAIT_SECONDS / 60:.0f} minutes or more.")
+    if sum(backlog.count for backlog in backlogs) > MOST_WAITING:
+        told.append(f"More than {MOST_WAITING:,} {area.about} wait.")
+    if oldest_seconds > LONGEST_WAIT_SECONDS:
+        minutes = f"{LONGEST_WAIT_SECONDS / 60:.0f} minutes or more"
+        told.append(f"One of the {area.about} has waited for {minutes}.")
     if not told:
         return Concerns(0, [])
     concern = Concern(
         about="inbox",
         ids={},
         problem=" ".join(told),
-        advice="Look whether imports fail, and whether Dagster's daemon and its sensor "
-        "pim_messages run.",
+        advice=f"Look whether {area.work} fail, and whether Dagster's daemon and its sensor "
+        f"{area.sensor} run.",
         commands={"commerce-pipelines messages list": "see what waits, and its last error"},
     )
     return Concerns(1, [concern][:limit])
@@ -129,21 +142,22 @@ def concern_of_step(step: ParkedStep) -> Concern:
         about=system_of(step.name),
         ids={"saga_id": step.saga_id, "step": step.seq},
         problem=f"Saga {step.saga_id} is parked: step {step.seq} ({step.name}) could not be "
-        f"undone at {step.since:%Y-%m-%d %H:%M:%SZ}{tries}: {brief(step.error)}",
+        f"{'finished' if step.pivoted else 'undone'} at {step.since:%Y-%m-%d %H:%M:%SZ}{tries}: "
+        f"{brief(step.error)}",
         advice=_advice(step),
         commands={
             f"commerce-pipelines sagas show {step.saga_id}": "see what is there, what finishes it",
-            **decisions(step.saga_id),
+            **decisions(step.saga_id, step.pivoted),
         },
         run_id=step.run_id,
     )
 
 
-def decisions(saga_id: str) -> dict[str, str]:
+def decisions(saga_id: str, pivoted: bool = False) -> dict[str, str]:
     """Returns the commands that decide about a parked saga, and when each is right."""
     return {
         f'commerce-pipelines sagas {name} {saga_id} --reason "…"': meaning
-        for name, meaning in DECISIONS.items()
+        for name, meaning in (FORWARD_DECISIONS if pivoted else DECISIONS).items()
     }
 
 
@@ -163,8 +177,6 @@ def brief(error: str) -> str:
 
 
 def _advice(step: ParkedStep) -> str:
-    if f"No undo is known for {brand_push.KIND}/" in step.error:
-        return _NO_BRAND_SYSTEM
     if any(sign in step.error for sign in _SIGNS_OF_UNKNOWN):
         return _UNKNOWN_STEP
     system = system_of(step.name)
@@ -185,7 +197,7 @@ def _concern_of_message(message: DeadMessage) -> Concern:
         problem=f"Message {message.id} from {message.source} is dead since "
         f"{message.since:%Y-%m-%d %H:%M:%SZ} after {_times(message.tries)}: "
         f"{brief(message.error)}",
-        advice="Mend the cause, then replay it; newer words about its products stay.",
+        advice="Mend the cause, then replay it; newer words about the same things stay.",
         commands={
             f"commerce-pipelines messages show {message.id}": "see what it brought, and its run",
             f'commerce-pipelines messages replay {message.id} --reason "…"': "the cause is gone",
@@ -215,12 +227,9 @@ _NEW_BRANDS = (
     "Give the products that have the new brands another one, then retry; or accept, and the new "
     "brands stay; or leave one of them with the SQL printed, then retry."
 )
-_NO_BRAND_SYSTEM = (
-    "Set BRANDS_URL and BRANDS_API_KEY to what they were, restart; then retry. If they are set, "
-    "this version does not know the step: deploy the one that does."
-)
 _PERSON = "Have that changed in {system}, then retry; or accept, and it stays as it is."
 _RIGHTS = "Have the rights of our credentials restored in {system}, then retry."
+_SETTINGS = "Set what the error names to what it was, restart; then retry."
 _ADDRESS = "Set the address of {system} to what it was, restart; then retry."
 _SILENT = (
     "When {system} answers again: retry. Or undo it by hand with what is printed, then resolve."
@@ -231,6 +240,7 @@ _REFUSED = (
 )
 _BY_ERROR = {
     "NeedsPerson": _PERSON,
+    "ConfigurationError": _SETTINGS,
     "Unauthorised": _RIGHTS,
     "NotFound": _ADDRESS,
     "Unavailable": _SILENT,

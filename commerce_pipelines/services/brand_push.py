@@ -1,18 +1,18 @@
 """The store's own brands to the other side: one saga a message, a message a change.
 
-    brand created or changed here ──► message, in the same commit
+    brand created or changed here, also by an import ──► message, in the same commit
     claim ──► create it there, or change it ──► note its external id
               (undo: delete, or put back)        (undo: forget it)
 
 Where both sides changed a brand the newer change wins: an older one of ours is
-not sent, and the sync brings theirs. What came from there writes no message, and
+not sent, and the sync brings theirs. The message of an import's brand waits until the
+import has succeeded or is undone. What came from there writes no message, and
 what was sent there is known by its external id, so nothing comes back as an
 echo. What fails a push: the brand system not answering; its message comes again.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
@@ -35,10 +35,10 @@ from commerce_pipelines.services.brand_steps import (
 )
 from commerce_pipelines.services.brand_sync import OVERLAP_SECONDS, WATERMARK
 from commerce_pipelines.store import brands, message_claims, messages
+from commerce_pipelines.store.announcements import BRANDS
 
 KIND = "brand_push"
-TOPIC = "brands"
-SOURCE = "store"
+TOPIC = BRANDS
 
 
 def create_brand(connection: Connection, wanted: WantedBrand) -> tuple[StoredBrand, str]:
@@ -49,7 +49,7 @@ def create_brand(connection: Connection, wanted: WantedBrand) -> tuple[StoredBra
     """
     brand, change = brands.save_brand(connection, wanted)
     if change != "unchanged":
-        _announce(connection, brand)
+        brands.announce(connection, brand.id)
     return brand, change
 
 
@@ -65,7 +65,7 @@ def change_brand(connection: Connection, brand_id: str, changes: BrandChanges) -
         raise NotFound(f"There is no brand {brand_id}.")
     brand, change = found
     if change != "unchanged":
-        _announce(connection, brand)
+        brands.announce(connection, brand.id)
     return brand
 
 
@@ -179,12 +179,6 @@ def steps(brand_system: BrandSystem) -> Steps:
     """Returns the flow's steps, for recovery to find their undos."""
     taken = (CreateForeignBrand(brand_system), UpdateForeignBrand(brand_system), NoteLink())
     return {step.name: step for step in taken}
-
-
-def _announce(connection: Connection, brand: StoredBrand) -> None:
-    body = json.dumps({"brand_id": brand.id}).encode()
-    part = messages.Part(body, aggregate=f"brand:{brand.id}")
-    messages.receive(connection, SOURCE, f"{brand.id}:{brand.version}", TOPIC, [part])
 
 
 def _is_newer(there: ForeignBrand, link: ForeignBrand | None, brand: StoredBrand) -> bool:

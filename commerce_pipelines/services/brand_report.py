@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from commerce_pipelines.connectors.brand_requests import brand_path, idempotency, precondition
+from commerce_pipelines.connectors.brand_requests import brand_path, precondition
 from commerce_pipelines.connectors.brands import BrandSystem
+from commerce_pipelines.connectors.texts import idempotency
 from commerce_pipelines.domain.brands import BrandFacts, ForeignBrand
 from commerce_pipelines.errors import CommerceError
 from commerce_pipelines.saga.states import StepState
@@ -20,7 +21,7 @@ from commerce_pipelines.services.brand_steps import (
     UpdateForeignBrand,
     from_result,
 )
-from commerce_pipelines.services.brand_sync import CreateBrands, UpdateBrands
+from commerce_pipelines.services.brand_sync import WATERMARK, CreateBrands, UpdateBrands
 from commerce_pipelines.store import brand_revisions
 
 BRAND = "BRAND_ID"
@@ -42,8 +43,12 @@ def describe_in_store(connection: Connection, saga_id: str, step: JSON) -> JSON:
     if step["name"] == NoteLink.name:
         external_id, before = step["plan"]["there"]["external_id"], step["result"]["before"]
         script = brand_revisions.link_script(saga_id, external_id, before)
+    elif created:
+        script = brand_revisions.creations_script(saga_id)
     else:
-        script = brand_revisions.undo_script(saga_id, created=created)
+        script = brand_revisions.updates_script(
+            saga_id, WATERMARK, step["result"]["watermark_before"]
+        )
     known["requests"] = [{"id": f"{step['seq']}-sql", "why": _WHY_SQL[created], "sql": script}]
     if created:
         known["requests"].append(
@@ -128,5 +133,5 @@ _HEADERS = {"X-Api-Key": "$BRANDS_API_KEY", "Content-Type": "application/json"}
 _IN_DOUBT = "Whether it was created is not known: the answer never came."
 _WHY_SQL = {
     True: "undoes the step, once no product has a brand that it would delete",
-    False: "undoes the step",
+    False: "undoes the step, and has what changed there read again",
 }

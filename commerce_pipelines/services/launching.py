@@ -13,17 +13,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from commerce_pipelines.connectors.dagster_webserver import FINISHED, DagsterWebserver
 from commerce_pipelines.errors import CommerceError, ConfigurationError, NotFound
+from commerce_pipelines.services import pim_import, product_update
 from commerce_pipelines.services.drain import drain_key
-from commerce_pipelines.services.pim_import import KIND, TOPIC
 
-# Counts a run for the sensor's own look at run keys, so that it does not start another.
-SENSOR_TAG = {"dagster/sensor_name": "pim_messages"}
 LOOK_SECONDS = 1.0
 PAUSE_AFTER_FAILURE_SECONDS = 5.0
 # A run that has claimed nothing for so long is not waited for.
@@ -31,6 +30,29 @@ STUCK_SECONDS = 30.0
 WARNING_SECONDS = 60.0
 
 _log = logging.getLogger(__name__)
+
+
+class Work(NamedTuple):
+    """What to launch, and when.
+
+    Attributes:
+        job: In Dagster.
+        topic: Of the messages that it works on.
+        sensor: What starts it otherwise.
+    """
+
+    job: str
+    topic: str
+    sensor: str
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Returns what counts a run for the sensor's own look at run keys: it starts no other."""
+        return {"dagster/sensor_name": self.sensor}
+
+
+IMPORT = Work(pim_import.KIND, pim_import.TOPIC, "pim_messages")
+PRODUCT_UPDATE = Work(product_update.KIND, product_update.TOPIC, "product_update_messages")
 
 
 def utc_now() -> datetime:
@@ -62,6 +84,7 @@ class Launcher:
     Args:
         engine: The store.
         webserver: Dagster; None leaves all to the sensor.
+        work: What is launched, when.
         clock: Monotonic seconds; an argument for tests.
         now: The moment; an argument for tests.
     """
@@ -70,12 +93,14 @@ class Launcher:
         self,
         engine: Engine,
         webserver: DagsterWebserver | None,
+        work: Work = IMPORT,
         *,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._engine = engine
         self._webserver = webserver
+        self._work = work
         self._clock = clock
         self._now = now
         self._woken = threading.Event()
@@ -117,14 +142,14 @@ class Launcher:
     def _look(self) -> float | None:
         """Launches a run if one is needed; returns when to look again, None when nothing is due."""
         with self._engine.connect() as connection:
-            key = drain_key(connection, TOPIC, self._now())
+            key = drain_key(connection, self._work.topic, self._now())
         if key is None:
             return None
         if self._webserver is None:
             self._warn(ConfigurationError("DAGSTER_URL is not set"))
             return None
         if self._needed(self._webserver, key):
-            run_id = self._webserver.launch(KIND, run_key=key, tags=SENSOR_TAG)
+            run_id = self._webserver.launch(self._work.job, run_key=key, tags=self._work.tags)
             _log.info("launched run %s for %s", run_id, key)
             self._last = Launch(run_id, key, self._clock())
         return LOOK_SECONDS
@@ -147,4 +172,6 @@ class Launcher:
             return
         self._warned_seconds = self._clock()
         reason = str(error) if isinstance(error, CommerceError) else type(error).__name__
-        _log.warning("no import could be launched at once; the sensor will do it: %s", reason)
+        _log.warning(
+            "%s could not be launched at once; the sensor will do it: %s", self._work.job, reason
+        )

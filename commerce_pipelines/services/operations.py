@@ -20,6 +20,7 @@ from commerce_pipelines.saga.operations import Decision
 from commerce_pipelines.saga.parked import list_parked
 from commerce_pipelines.saga.states import SagaStatus, StepState
 from commerce_pipelines.saga.step import JSON
+from commerce_pipelines.services.areas import PRODUCTS, Area
 from commerce_pipelines.services.attention import (
     backlog_concerns,
     brief,
@@ -31,6 +32,7 @@ from commerce_pipelines.services.saga_report import describe_saga
 from commerce_pipelines.store import message_operations as inbox
 from commerce_pipelines.store.catalog_undo import leave_products
 from commerce_pipelines.store.message_reads import load_delivery
+from commerce_pipelines.store.price_book_figures import load_age
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,14 @@ class Desk:
         sanity: The CMS; None when it is not configured.
         dagster_url: Dagster's UI, for links to runs.
         brand_system: The brand system; None when it is not configured.
+        areas: What is waited for; brands only where there is a brand system.
     """
 
     engine: Engine
     sanity: Sanity | None = None
     dagster_url: str | None = None
     brand_system: BrandSystem | None = None
+    areas: Sequence[Area] = (PRODUCTS,)
 
     def status(self) -> JSON:
         """Returns how much is in which state, and what waits for a person."""
@@ -55,16 +59,17 @@ class Desk:
             counts = inbox.count_messages(connection)
             parked = parked_concerns(connection)
             dead = dead_concerns(connection)
-            backlog = backlog_concerns(connection)
+            backlogs = [backlog_concerns(connection, area=area) for area in self.areas]
             return {
                 "parked_count": parked.count,
                 "parked": [each.as_json() for each in parked.told],
                 "dead_count": dead.count,
                 "dead": [each.as_json() for each in dead.told],
-                "backlog": [each.as_json() for each in backlog.told],
+                "backlog": [each.as_json() for backlog in backlogs for each in backlog.told],
                 "sagas": ledger.count_sagas(connection),
                 "messages": counts.by_state,
                 "oldest_unfinished_message_seconds": counts.oldest_unfinished_seconds,
+                "price_book_seconds": load_age(connection),
             }
 
     def list_messages(

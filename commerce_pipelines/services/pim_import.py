@@ -5,7 +5,9 @@
                   (undo: delete,    (undo: delete,
                    restore)          restore our fields)
 
-A page is as many waiting messages as fit into `MOST_PRODUCTS`. What fails it:
+A page is as many waiting messages as fit into `MOST_PRODUCTS`. Another kind of page
+brings nothing new: it takes the products of a renamed brand whose documents are not as
+they would be now, and writes those. What fails a page:
 Sanity not answering, a product in the hands of another saga; its messages come
 again. What only rejects a product: a fault in its description, or Sanity
 refusing its document. Nothing must not run beside it: pages take turns in the
@@ -44,6 +46,7 @@ from commerce_pipelines.services.product_documents import (
 )
 from commerce_pipelines.services.product_steps import Page, UpsertProducts, WithdrawProducts
 from commerce_pipelines.store import message_claims, messages
+from commerce_pipelines.store.announcements import DOCUMENTS
 from commerce_pipelines.store.documents import (
     DocumentState,
     load_changed_contents,
@@ -52,6 +55,8 @@ from commerce_pipelines.store.documents import (
 
 KIND = "pim_import"
 TOPIC = "products"
+# What the PIM has sent comes first; then products whose documents may show an old brand name.
+TOPICS = (TOPIC, DOCUMENTS)
 MOST_PRODUCTS = 5_000
 # What one run takes on; the next one goes on from there.
 MOST_PAGES = 200
@@ -66,7 +71,9 @@ def deliver(connection: Connection, source: str, webhook_id: str, products: list
 
 def count_pages(connection: Connection) -> int:
     """Returns about how many pages the waiting messages fill, for one run at most."""
-    pages = message_claims.count_pages(connection, TOPIC, most_items=MOST_PRODUCTS)
+    pages = sum(
+        message_claims.count_pages(connection, topic, most_items=MOST_PRODUCTS) for topic in TOPICS
+    )
     return min(pages, MOST_PAGES)
 
 
@@ -96,13 +103,7 @@ class PimImport:
         """Claims the next waiting messages for a new saga; None when nothing waits."""
         saga_id = f"{KIND}-{uuid4().hex}"
         with self.ledger.engine.begin() as connection:
-            claimed = message_claims.claim_page(
-                connection,
-                topic=TOPIC,
-                saga_id=saga_id,
-                run_id=self.run_id,
-                most_items=MOST_PRODUCTS,
-            )
+            claimed = self._claim(connection, saga_id)
             if not claimed:
                 return None
             self.ledger.begin(
@@ -114,7 +115,8 @@ class PimImport:
         """Upserts the page's products into the store; returns the counts."""
         with self._saga(opened.saga_id) as saga, _uncollected():
             page = self._read_page(opened.saga_id)
-            plan: JSON = {"messages": opened.message_ids, "products": len(page.rows)}
+            products = len(page.rows) + sum(map(len, page.looked_at.values()))
+            plan: JSON = {"messages": opened.message_ids, "products": products}
             return saga.take(UpsertProducts(page), plan)
 
     def publish_page(self, saga_id: str, *, is_tried_again: bool = False) -> JSON:
@@ -143,9 +145,24 @@ class PimImport:
             is_kept=lambda error: is_tried_again and isinstance(error, TransientError),
         )
 
+    def _claim(self, connection: Connection, saga_id: str) -> list[int]:
+        for topic in TOPICS:
+            claimed = message_claims.claim_page(
+                connection,
+                topic=topic,
+                saga_id=saga_id,
+                run_id=self.run_id,
+                most_items=MOST_PRODUCTS,
+            )
+            if claimed:
+                return claimed
+        return []
+
     def _read_page(self, saga_id: str) -> Page:
         with self.ledger.engine.begin() as connection:
             claimed = messages.load_claimed(connection, saga_id)
+            if any(message.topic == DOCUMENTS for message in claimed):
+                return Page(looked_at={one.id: loads(one.body) for one in claimed})
             lists = {message.id: _read_list(connection, message) for message in claimed}
         parsed = [
             (message_id, parse_product(payload, position))

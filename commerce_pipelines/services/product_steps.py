@@ -11,9 +11,16 @@ from sqlalchemy import Connection
 
 from commerce_pipelines.domain.feed import FeedRow, Rejected
 from commerce_pipelines.saga.step import JSON, TransactionalStep, Undo
+from commerce_pipelines.services.product_documents import wanted_document
 from commerce_pipelines.store import messages
-from commerce_pipelines.store.catalog_import import ImportedRow, upsert_products
+from commerce_pipelines.store.catalog_import import (
+    ImportedRow,
+    hold_products,
+    take_products,
+    upsert_products,
+)
 from commerce_pipelines.store.catalog_undo import UndoneProducts, undo_products
+from commerce_pipelines.store.documents import load_contents
 
 PIM = "pim"
 
@@ -24,11 +31,13 @@ class Page:
 
     Attributes:
         lengths: How many products each message's list has.
+        looked_at: Of messages that bring nothing new, the products whose documents may be stale.
     """
 
     rows: Sequence[FeedRow] = ()
     rejected: Sequence[Rejected] = ()
     lengths: dict[int, int] = field(default_factory=dict)
+    looked_at: dict[int, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,8 @@ class UpsertProducts(TransactionalStep):
     def act(self, connection: Connection, saga_id: str, plan: JSON) -> JSON:
         """Upserts the page; returns the counts."""
         del plan
+        if self.page.looked_at:
+            return _take_stale(connection, saga_id, self.page.looked_at)
         imported, refused = upsert_products(connection, saga_id, PIM, self.page.rows)
         rejected = [*self.page.rejected, *refused]
         messages.note_outcomes(connection, _outcomes(self.page.lengths, imported, rejected))
@@ -84,6 +95,32 @@ class WithdrawProducts(TransactionalStep):
         """Has nothing to do: the products are already as they were before the saga."""
         del connection, saga_id, plan, result
         return Undo()
+
+
+def _take_stale(connection: Connection, saga_id: str, looked_at: dict[int, list[str]]) -> JSON:
+    """Takes those products whose documents would not be as they are; others stay free."""
+    ids = sorted({id_ for listed in looked_at.values() for id_ in listed})
+    take_products(connection, saga_id, ids)
+    contents = load_contents(connection, ids)
+    stale = {
+        content.product_id
+        for content in contents
+        if wanted_document(content).content_hash != content.content_hash
+    }
+    hold_products(connection, saga_id, sorted(stale))
+    outcomes = {
+        message_id: {
+            "created": 0,
+            "updated": len(stale.intersection(listed)),
+            "unchanged": len(set(listed) - stale),
+            "rejected": [],
+            "products": listed,
+        }
+        for message_id, listed in looked_at.items()
+    }
+    messages.note_outcomes(connection, outcomes)
+    unchanged = len(ids) - len(stale)
+    return {"created": 0, "updated": len(stale), "unchanged": unchanged, "rejected": 0}
 
 
 def _outcomes(

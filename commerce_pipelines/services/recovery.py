@@ -8,34 +8,56 @@ from collections import Counter
 from sqlalchemy.exc import DBAPIError
 
 from commerce_pipelines.connectors.brands import BrandSystem
+from commerce_pipelines.connectors.erp.port import Erp
 from commerce_pipelines.connectors.sanity import Sanity
 from commerce_pipelines.errors import Fenced
 from commerce_pipelines.saga.audit import Auditor, first_audit_due
 from commerce_pipelines.saga.compensation import Compensator, Outcome
 from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.saga.step import Steps
-from commerce_pipelines.services import brand_push, brand_sync, pim_import
+from commerce_pipelines.services import (
+    brand_push,
+    brand_sync,
+    erp_product_sync,
+    order_export,
+    order_status_import,
+    pim_import,
+    product_update,
+)
 
 _log = logging.getLogger(__name__)
 
 
 def compensator(
-    ledger: Ledger, sanity: Sanity, brand_system: BrandSystem | None = None
+    ledger: Ledger,
+    sanity: Sanity,
+    brand_system: BrandSystem | None = None,
+    erp: Erp | None = None,
 ) -> Compensator:
-    """Returns what undoes every kind of saga in this project.
+    """Returns what undoes every kind of saga in this project, or finishes it past its pivot.
+
+    The systems may be opened on demand: a saga asks those in which it has had an effect.
 
     Args:
         ledger: The ledger.
         sanity: The CMS.
         brand_system: The brand system; without one its pushes are parked.
+        erp: The ERP; without one its sagas are parked.
     """
     kinds: dict[str, Steps] = {
         pim_import.KIND: pim_import.steps(sanity),
         brand_sync.KIND: brand_sync.steps(),
+        erp_product_sync.KIND: erp_product_sync.steps(),
+        order_status_import.KIND: order_status_import.steps(),
     }
     if brand_system is not None:
         kinds[brand_push.KIND] = brand_push.steps(brand_system)
-    return Compensator(ledger, kinds)
+    if erp is None:
+        return Compensator(ledger, kinds)
+    kinds[order_export.KIND] = order_export.steps(erp, ledger)
+    kinds[product_update.KIND] = product_update.steps(erp)
+    exports = order_export.OrderExport(ledger, erp, "recovery")
+    return Compensator(ledger, kinds, {order_export.KIND: exports.go_on})
 
 
 def first_due(ledger: Ledger) -> str | None:

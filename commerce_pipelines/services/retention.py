@@ -1,5 +1,6 @@
 """Keeping things as long as they are needed, and no longer.
 
+    answers by idempotency key
     bodies ──► messages                  of what is done
     plans, results, before-images ──► sagas with their events       of what is finished
     seals in Sanity, together with the plans of their steps
@@ -35,12 +36,14 @@ class Ages:
         messages_days: Messages; as long, a repeated delivery is known as such.
         steps_days: What steps planned and did, and before-images of products and brands.
         sagas_days: Sagas with their events.
+        answers_days: Answers by idempotency key; as long, a repeated request is known.
     """
 
     bodies_days: int
     messages_days: int
     steps_days: int
     sagas_days: int
+    answers_days: int = 1
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,16 @@ class Retention:
         Raises:
             CommerceError: Sanity cannot delete seals; all the rest is done.
         """
+        yield from self._walk(0, self._drop_answers)
         yield from self._walk(0, self._strip_messages)
         yield from self._walk(0, self._drop_messages)
         yield from self._walk("", self._strip_sagas)
         yield from self._walk("", self._drop_sagas)
         yield from self._unseal()
+
+    def _drop_answers(self, store: Connection, after: Any) -> Page:
+        most, days = self.messages_a_page, self.ages.answers_days
+        return retention.drop_answers(store, after, most, days)
 
     def _strip_messages(self, store: Connection, after: Any) -> Page:
         most, days = self.messages_a_page, self.ages.bodies_days

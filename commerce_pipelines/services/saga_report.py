@@ -80,7 +80,7 @@ def _head(saga: JSON) -> JSON:
     return {
         "problem": "\n".join(each.problem for each in concerns) or None,
         "advice": "\n".join(dict.fromkeys(each.advice for each in concerns)) or None,
-        "decisions": decisions(saga["saga_id"]) if parked else {},
+        "decisions": decisions(saga["saga_id"], saga["pivoted"]) if parked else {},
         "failed_because": failures[0] and brief(failures[0]) if failures else None,
     }
 
@@ -94,6 +94,7 @@ def _parked_step(saga: JSON, step: JSON) -> ParkedStep:
         tries=step["undo_tries"],
         since=step["updated_at"],
         run_id=saga["last_run_id"],
+        pivoted=saga["pivoted"],
     )
 
 
