@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from commerce_pipelines.cli.demo_acts import ACTS, Check
+from commerce_pipelines.cli.demo_erp_acts import ERP_ACTS
 from commerce_pipelines.cli.demo_shop import DemoFailedError, Shop
 from commerce_pipelines.cli.stack import running_stack
 from commerce_pipelines.cli.up import addresses_table, show_event
@@ -25,8 +26,8 @@ from commerce_pipelines.runtime.room import remove_room
 from commerce_pipelines.runtime.signals import ending_on_signals
 from commerce_pipelines.settings import Settings
 
-# A short patience lets the broken act fail in seconds instead of half a minute.
-_OVERRIDES = {"SANITY_PATIENCE_SECONDS": "2"}
+# A short patience lets the broken acts fail in seconds instead of half a minute.
+_OVERRIDES = {"SANITY_PATIENCE_SECONDS": "2", "ERP_PATIENCE_SECONDS": "2"}
 _console = Console()
 
 
@@ -50,7 +51,8 @@ def demo(
     ):
         _console.print(addresses_table(addresses))
         shop = Shop(addresses, _meanwhile(stack))
-        failed = sum(_play(title, act(shop)) for title, act in ACTS.items())
+        acts = {**ACTS, **ERP_ACTS}
+        failed = sum(_play(title, act(shop)) for title, act in acts.items())
         _console.print(f"\n{_verdict(failed)} {time.monotonic() - started:.0f} s in all.")
         if keep:
             _console.print(f"Dagster's UI stays at {addresses.dagster} until Ctrl-C.")

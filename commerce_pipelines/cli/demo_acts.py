@@ -63,7 +63,7 @@ def break_and_undo(shop: Shop) -> Iterator[Check]:
     message_id = shop.send_products([{**changed, "title": f"{old_title} II"}, *new])
     shop.wait_for("the import to give up", _failed(shop, message_id))
     yield Check("while it is broken: half-done documents", 3, _count_new(shop.documents()))
-    shop.mend_sanity()
+    shop.mend()
     titles, documents = shop.wait_for("the undo", _undone(shop, identity, old_title))
     yield Check("undone: new products in the store", 0, _count_new(titles))
     yield Check("undone: new documents in Sanity", 0, _count_new(documents))
@@ -80,7 +80,10 @@ def break_and_undo(shop: Shop) -> Iterator[Check]:
 def bring_brands_both_ways(shop: Shop) -> Iterator[Check]:
     """The brand system's brands come in, the store's go out, and nothing comes back."""
     brands = Brands(shop)
+    stored = shop.wait_for("the catalogue's brands there", brands.pushed)
     there = brands.there()
+    names = {brand["name"] for brand in there.values()}
+    yield Check("of the store's brands, in the brand system", len(stored), len(names & {*stored}))
     here = brands.synced("the brands", lambda seen: len(seen) >= len(there))
     yield Check("brands of the brand system in the store", len(there), len(here))
     changes = shop.count_mutations("brands")

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
-from commerce_pipelines.cli.demo_shop import DemoFailedError, Shop
-from commerce_pipelines.connectors.dagster_webserver import FINISHED, DagsterWebserver
+from commerce_pipelines.cli.demo_dagster import run_job
+from commerce_pipelines.cli.demo_shop import Shop
 
 SYNC = "brand_sync"
 
@@ -29,8 +28,14 @@ class Brands:
 
     def here(self) -> dict[str, Brand]:
         """Returns the store's brands by their ids in the brand system."""
-        page = self.shop.call("GET", f"{self.shop.addresses.endpoint}/store/brands?limit=100")
-        return {id_: brand for brand in page["brands"] for id_ in brand["external_ids"]}
+        return {id_: brand for brand in self._stored() for id_ in brand["external_ids"]}
+
+    def pushed(self) -> list[str] | None:
+        """Returns the names of the store's brands, once all of them are in the brand system."""
+        stored = self._stored()
+        if not all(brand["external_ids"] for brand in stored):
+            return None
+        return sorted(brand["name"] for brand in stored)
 
     def there_named(self, name: str) -> dict[str, Brand]:
         """Returns the brands of a name there."""
@@ -69,19 +74,12 @@ class Brands:
 
     def sync(self) -> None:
         """Starts a sync at once, instead of waiting for its schedule, and waits for its end."""
-        webserver = DagsterWebserver(self.shop.addresses.dagster)
-        try:
-            run_id = webserver.launch(SYNC, run_key=f"demo-{uuid4()}", tags={})
+        run_job(self.shop, SYNC)
 
-            def ended() -> str | None:
-                status = webserver.run_status(run_id)
-                return status if status in FINISHED else None
-
-            status = self.shop.wait_for("the sync", ended)
-        finally:
-            webserver.close()
-        if status != "SUCCESS":
-            raise DemoFailedError(f"The sync ended with {status}.")
+    def _stored(self) -> list[Brand]:
+        """Returns the store's brands."""
+        page = self.shop.call("GET", f"{self.shop.addresses.endpoint}/store/brands?limit=100")
+        return list(page["brands"])
 
     @property
     def _url(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -73,15 +73,18 @@ class Shop:
         return message if message["state"] == "done" else None
 
     def store_titles(self) -> dict[str, str]:
-        """Returns the titles of the store's products by external id."""
-        titles: dict[str, str] = {}
+        """Returns the titles of the store's products by external id, else by their own."""
+        return {each["external_id"] or each["id"]: each["title"] for each in self.store_products()}
+
+    def store_products(self) -> Iterator[dict[str, Any]]:
+        """Yields the store's products, page by page."""
         page = f"{self.addresses.endpoint}/store/products?limit=100"
         after = ""
         while True:
             answer = self.call("GET", page + after)
-            titles |= {product["external_id"]: product["title"] for product in answer["products"]}
+            yield from answer["products"]
             if not answer["next"]:
-                return titles
+                return
             after = f"&after={answer['next']}"
 
     def documents(self) -> dict[str, dict[str, Any]]:
@@ -109,7 +112,7 @@ class Shop:
         for fault in faults:
             self.call("POST", self._at("faults"), {**fault, "system": "sanity", "route": "mutate"})
 
-    def mend_sanity(self) -> None:
+    def mend(self) -> None:
         """Ends all faults."""
         self.call("DELETE", self._at("faults"))
 

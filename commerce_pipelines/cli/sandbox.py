@@ -28,21 +28,24 @@ def sandbox(
         bool,
         typer.Option(
             "--rate-limit/--no-rate-limit",
-            help="Sanity's 25 mutation requests a second, the brand system's 10 requests.",
+            help="Sanity's 25 mutation requests a second, the brand system's 10, the ERP's 50.",
         ),
     ] = True,
     seed: Annotated[
         Path | None,
-        typer.Option(exists=True, dir_okay=False, help="JSON file with other products and brands."),
+        typer.Option(exists=True, dir_okay=False, help="JSON file: other products, brands, ERP."),
     ] = None,
     home: Home = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one line of JSON when all is ready.")
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print nothing: tokens have no place in a log.")
+    ] = False,
 ) -> None:
     """Start the imitations of the outside systems; Ctrl-C ends them.
 
-    With --home they keep their documents, brands and tokens, else they forget everything.
+    With --home they keep their documents, brands, orders and tokens, else they forget everything.
 
     Example: commerce-pipelines sandbox --port 0 --json
     """
@@ -59,12 +62,20 @@ def sandbox(
     wanted = settings.sandbox_port if port is None else port
     if settings.brands_url == f"http://{HOST}:{wanted}/brands":
         kept |= _known("brands_api_key", settings.brands_api_key)
+    if settings.erp_url == f"http://{HOST}:{wanted}/erp":
+        kept |= _known("erp_api_key", settings.erp_api_key)
+        kept |= _known("erp_webhook_secret", settings.erp_webhook_secret)
     options = SandboxOptions(port=wanted, rate_limit=rate_limit, seed=seed, **kept)
-    serve(options, _print_line if as_json else _print_addresses)
+    shown = _print_line if as_json else _print_addresses
+    serve(options, _print_nothing if quiet else shown)
 
 
 def _known(name: str, secret: SecretStr | None) -> dict[str, str]:
     return {name: secret.get_secret_value()} if secret is not None else {}
+
+
+def _print_nothing(addresses: Addresses) -> None:
+    del addresses
 
 
 def _print_line(addresses: Addresses) -> None:

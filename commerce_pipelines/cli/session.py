@@ -44,13 +44,15 @@ def open_desk(home: Path | None, *, with_systems: bool = False) -> Iterator[Desk
         home: The stack's directory.
         with_systems: Whether other systems are read too; they are only asked, never changed.
     """
+    from commerce_pipelines.services.areas import BRANDS, PRODUCTS
     from commerce_pipelines.services.operations import Desk
 
     with open_store(home) as (settings, engine):
         sanity = _open_sanity(settings) if with_systems else None
         brand_system = _open_brand_system(settings) if with_systems else None
         try:
-            yield Desk(engine, sanity, settings.dagster_url, brand_system)
+            areas = (PRODUCTS, BRANDS) if settings.has_brand_system else (PRODUCTS,)
+            yield Desk(engine, sanity, settings.dagster_url, brand_system, areas)
         finally:
             for opened in (sanity, brand_system):
                 if opened is not None:

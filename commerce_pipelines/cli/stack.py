@@ -153,7 +153,16 @@ def _start_sandbox(
     base = f"http://{LOOPBACK}:{port}"
     if settings.brands_url is None:
         known |= {"BRANDS_URL": f"{base}/brands", "BRANDS_API_KEY": kept["brands_api_key"]}
-    command = [*_PYTHON, "commerce_pipelines", "sandbox", "--port", str(port), "--home", str(home)]
+    if settings.erp_url is None:
+        known |= {
+            "ERP_KIND": "rest",
+            "ERP_URL": f"{base}/erp",
+            "ERP_API_KEY": kept["erp_api_key"],
+            "ERP_WEBHOOK_SECRET": kept["erp_webhook_secret"],
+        }
+    # Its log is no place for the tokens, which are known here.
+    command = [*_PYTHON, "commerce_pipelines", "sandbox", "--quiet"]
+    command += ["--port", str(port), "--home", str(home)]
     stack.start([Service("sandbox", command, dict(known), partial(answers_http, f"{base}/faults"))])
     addresses = {
         "sanity": {
@@ -167,6 +176,12 @@ def _start_sandbox(
     }
     if "BRANDS_URL" in known:
         addresses["brands"] = {"url": known["BRANDS_URL"], "api_key": known["BRANDS_API_KEY"]}
+    if "ERP_URL" in known:
+        addresses["erp"] = {
+            "url": known["ERP_URL"],
+            "api_key": known["ERP_API_KEY"],
+            "webhook_secret": known["ERP_WEBHOOK_SECRET"],
+        }
     return addresses
 
 
@@ -230,6 +245,8 @@ def _kept_secrets(home: Path) -> dict[str, str]:
     kept = {
         "sanity_token": "sk" + secrets.token_urlsafe(32),
         "brands_api_key": "bk_" + secrets.token_urlsafe(32),
+        "erp_api_key": "ek_" + secrets.token_urlsafe(32),
+        "erp_webhook_secret": "whsec_" + b64encode(secrets.token_bytes(24)).decode(),
         "pim_webhook_secret": "whsec_" + b64encode(secrets.token_bytes(24)).decode(),
     }
     if path.exists():

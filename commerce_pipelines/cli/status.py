@@ -10,7 +10,7 @@ from commerce_pipelines.cli.session import open_desk
 
 
 def status(home: Home = None, as_json: AsJson = False) -> None:
-    """Show what waits for a person, sagas and messages by state, and the oldest message.
+    """Show what waits for a person, sagas and messages by state, and how old they are.
 
     Example: commerce-pipelines status --json
     """
@@ -40,6 +40,9 @@ def _print(found: dict[str, Any]) -> None:
     oldest = found["oldest_unfinished_message_seconds"]
     if oldest is not None:
         print_text(f"The oldest unfinished message is {shown_seconds(oldest)} old.")
+    asked = found["price_book_seconds"]
+    if asked is not None:
+        print_text(f"The ERP's word in the price book is at most {shown_seconds(asked)} old.")
 
 
 def _print_more(what: str, count: int, command: str) -> None:

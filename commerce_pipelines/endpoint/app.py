@@ -14,14 +14,22 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from commerce_pipelines.connectors.erp.port import Erp
 from commerce_pipelines.domain.brands import BrandChanges, WantedBrand
+from commerce_pipelines.domain.cart import CartChanges, LineChange, NewCart, NewCustomer, NewLine
 from commerce_pipelines.domain.catalog import Product
+from commerce_pipelines.domain.product_changes import ProductChanges
 from commerce_pipelines.endpoint import (
     brands,
+    carts,
     catalog,
+    customers,
     health,
     messages,
+    orders,
+    prices,
     problems,
+    product_update,
     products,
     webhooks,
 )
@@ -53,11 +61,28 @@ _EXAMPLE = [
 ]
 
 # Bodies that no route declares, for they are read strictly, and the answer that any may give.
-_READ_BY_HAND: tuple[type[BaseModel], ...] = (Product, WantedBrand, BrandChanges, problems.Problem)
+_READ_BY_HAND: tuple[type[BaseModel], ...] = (
+    Product,
+    WantedBrand,
+    BrandChanges,
+    ProductChanges,
+    webhooks.PriceBookChange,
+    webhooks.OrderUpdates,
+    NewCustomer,
+    NewCart,
+    CartChanges,
+    NewLine,
+    LineChange,
+    problems.Problem,
+)
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, erp: Erp | None = None) -> FastAPI:
     """Returns the application; it connects to nothing before it is started.
+
+    Args:
+        settings: Of this process.
+        erp: The ERP, if it is another than the settings say.
 
     Raises:
         ConfigurationError: A setting is missing or unsafe.
@@ -67,7 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with opened(settings, callers) as resources:
+        async with opened(settings, callers, erp) as resources:
             app.state.resources = resources
             yield
 
@@ -82,7 +107,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     problems.install(app)
     app.add_middleware(Edge, callers=callers)
-    for part in (products, webhooks, messages, catalog, brands, health):
+    reading = (messages, catalog, health)
+    buying = (customers, carts, prices, orders)
+    for part in (products, webhooks, product_update, brands, *buying, *reading):
         app.include_router(part.router)
     return app
 

@@ -34,10 +34,12 @@ class Callers:
     Attributes:
         keys: Of the PIM's active secrets.
         unsigned_loopback: Whether unsigned requests from this machine are taken.
+        erp_keys: Of the ERP's active secrets.
     """
 
     keys: list[bytes] = field(repr=False)
     unsigned_loopback: bool
+    erp_keys: list[bytes] = field(default_factory=list, repr=False)
 
     @classmethod
     def of(cls, settings: Settings) -> Callers:
@@ -46,7 +48,8 @@ class Callers:
         Raises:
             ConfigurationError: They would let in anybody, or nobody.
         """
-        keys = signatures.keys_from(settings.pim_webhook_secret)
+        keys = signatures.keys_from(settings.pim_webhook_secret, "PIM_WEBHOOK_SECRET")
+        erp_keys = signatures.keys_from(settings.erp_webhook_secret, "ERP_WEBHOOK_SECRET")
         if settings.endpoint_unsigned_loopback:
             if not is_loopback(settings.endpoint_host):
                 raise ConfigurationError(
@@ -54,10 +57,14 @@ class Callers:
                 )
         elif not keys:
             raise ConfigurationError("Set PIM_WEBHOOK_SECRET: the endpoint takes nothing unsigned.")
-        return cls(keys, settings.endpoint_unsigned_loopback)
+        return cls(keys, settings.endpoint_unsigned_loopback, erp_keys)
 
-    def signed(self, request: Request) -> SignedDelivery:
+    def signed(self, request: Request, keys: list[bytes] | None = None) -> SignedDelivery:
         """Returns the delivery that a request claims to be.
+
+        Args:
+            request: The request.
+            keys: Of the one who must have signed it; the PIM's if not given.
 
         Raises:
             InvalidSignature: Its headers show already that it is none.
@@ -66,9 +73,10 @@ class Callers:
         names = (signatures.ID, signatures.TIMESTAMP, signatures.SIGNATURE)
         if any(len(headers.getlist(name)) > 1 for name in names):
             raise InvalidSignature("A header of the signature appears twice.")
-        if not self.keys:
+        keys = self.keys if keys is None else keys
+        if not keys:
             raise InvalidSignature("No secret is set here, so no signature can be right.")
-        return SignedDelivery(self.keys, headers)
+        return SignedDelivery(keys, headers)
 
     def signed_or_local(self, request: Request) -> SignedDelivery | None:
         """Returns the delivery that a request claims to be; None for an unsigned one taken here.

@@ -19,10 +19,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from commerce_pipelines.domain.codes import Code
 from commerce_pipelines.domain.strict_json import NoSuchArray
 from commerce_pipelines.errors import (
     CommerceError,
     Conflict,
+    Declined,
     Fenced,
     InvalidInput,
     InvalidSignature,
@@ -44,6 +46,7 @@ STATUS: Final[tuple[tuple[type[Exception], int], ...]] = (
     (InvalidInput, 400),
     (NotFound, 404),
     (Conflict, 409),
+    (Declined, 409),
     (NeedsPerson, 409),
     (Refused, 502),
     (TransientError, 503),
@@ -54,6 +57,22 @@ STATUS: Final[tuple[tuple[type[Exception], int], ...]] = (
     (InternalError, 503),
     (PoolTimeoutError, 503),
 )
+
+
+# What a rule of the trade declines is 409, but for these.
+STATUS_OF_CODE: Final = {
+    Code.VARIANT_NOT_FOUND: 404,
+    Code.COMPANY_MAY_NOT_BUY: 403,
+    Code.CUSTOMER_NOT_FOUND: 422,
+    Code.CART_INCOMPLETE: 422,
+    Code.CART_EMPTY: 422,
+    Code.QUANTITY_TOO_LARGE: 422,
+    Code.TOTAL_TOO_LARGE: 422,
+    Code.TOO_MANY_LINES: 422,
+    Code.KEY_REUSED: 422,
+}
+# Names a kind of problem; there is nothing to fetch under it.
+_TYPE: Final = "urn:commerce-pipelines:problem:"
 
 
 class ProblemError(CommerceError):
@@ -92,11 +111,12 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = "about:blank"
+    type: str = Field("about:blank", description=f"`{_TYPE}` and the code, where there is one.")
     title: str
     status: int
     detail: str
     instance: str = Field(description="The path that was asked for.")
+    code: str | None = Field(None, description="Which rule of the trade declined it.")
     errors: list[Fault] | None = Field(None, description="Each fault, where they are known.")
 
 
@@ -111,10 +131,18 @@ def install(app: FastAPI) -> None:
 
 def answer(request: Request, error: Exception) -> Response:
     """Returns the answer to a request that failed with this error."""
+    if isinstance(error, Declined):
+        error = declined(error.code, str(error), error.facts)
     if isinstance(error, ProblemError):
         return _respond(request, error.status, str(error), error.headers, error.members)
     status = next((status for kind, status in STATUS if isinstance(error, kind)), 500)
     return _respond(request, status, _detail(error, status), _headers(error, status))
+
+
+def declined(code: str, detail: str, facts: Mapping[str, Any]) -> ProblemError:
+    """Returns the problem that a rule of the trade makes, with its code and its facts."""
+    status = STATUS_OF_CODE.get(Code(code), 409)
+    return ProblemError(status, detail, type=f"{_TYPE}{code}", code=code, **facts)
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from uuid import uuid4
@@ -14,10 +14,17 @@ from sqlalchemy import Connection
 from commerce_pipelines.domain.stored import StoredProduct
 from commerce_pipelines.endpoint.bodies import Body, BodyLimits, open_body
 from commerce_pipelines.endpoint.messages import Accepted, find_delivery
+from commerce_pipelines.endpoint.preferences import (
+    IDEMPOTENCY_KEY,
+    PREFER,
+    WAIT_SECONDS,
+    idempotency_key,
+    patience_seconds,
+    preferences,
+)
 from commerce_pipelines.endpoint.problems import ProblemError, documented
 from commerce_pipelines.endpoint.resources import STORE_SECONDS, Opened, Resources
-from commerce_pipelines.endpoint.signatures import LONGEST_ID
-from commerce_pipelines.errors import Conflict, InvalidInput
+from commerce_pipelines.errors import Conflict
 from commerce_pipelines.services import intake
 from commerce_pipelines.services.pim_import import TOPIC
 from commerce_pipelines.store.catalog import load_products
@@ -28,8 +35,6 @@ SOURCE = "products"
 LIMITS = BodyLimits(most_bytes=256 * 1024 * 1024, seconds=300.0)
 # Reading, checking and storing a list; far more than it takes here.
 SLOWEST_BYTES_A_SECOND = 1024 * 1024
-# As long as usual clients and proxies wait for an answer, and no longer.
-WAIT_SECONDS = 30.0
 # More would be an answer of many megabytes that nobody reads.
 MOST_ANSWERED = 5_000
 PAGE = 500
@@ -78,24 +83,8 @@ class Stored:
     },
     openapi_extra={
         "parameters": [
-            {
-                "name": "Prefer",
-                "in": "header",
-                "schema": {"type": "string"},
-                "description": "`respond-async` answers 202 at once, `wait=5` after so many "
-                f"seconds; {WAIT_SECONDS:g} is the most. (RFC 7240)",
-            },
-            {
-                "name": "Idempotency-Key",
-                "in": "header",
-                "schema": {
-                    "type": "string",
-                    "minLength": 1,
-                    "maxLength": LONGEST_ID,
-                    "pattern": "^[ -~]+$",
-                },
-                "description": "Names the list: sent again, it is imported once.",
-            },
+            PREFER,
+            {**IDEMPOTENCY_KEY, "description": "Names the list: sent again, it is imported once."},
         ],
         "requestBody": {
             "required": True,
@@ -111,7 +100,7 @@ async def import_products(request: Request, resources: Opened) -> Response:
     Signed as a webhook, unless the endpoint takes unsigned requests from this machine.
     """
     delivery = resources.callers.signed_or_local(request)
-    key = delivery.id if delivery else _idempotency_key(request)
+    key = delivery.id if delivery else idempotency_key(request) or uuid4().hex
     async with open_body(request, LIMITS, delivery.feed if delivery else _ignore) as body:
         if delivery:
             delivery.verify()
@@ -127,10 +116,10 @@ async def import_products(request: Request, resources: Opened) -> Response:
     if stored.differs:
         raise _reused(key, signed=delivery is not None)
     resources.launcher.wake()
-    preferences = _preferences(request)
-    if "respond-async" in preferences:
+    preferred = preferences(request)
+    if "respond-async" in preferred:
         return _accepted(stored.message_id, {"Preference-Applied": "respond-async"})
-    return await _finished(resources, stored, _patience_seconds(preferences))
+    return await _finished(resources, stored, patience_seconds(preferred))
 
 
 async def _finished(resources: Resources, stored: Stored, seconds: float) -> Response:
@@ -201,29 +190,6 @@ def _dead(delivery: Delivery) -> ProblemError:
     status = 502 if delivery.tries >= MOST_TRIES else 422
     detail = f"The import was given up: {delivery.last_error}"
     return ProblemError(status, detail, headers=_location(delivery.id))
-
-
-def _idempotency_key(request: Request) -> str:
-    keys = request.headers.getlist("idempotency-key")
-    if not keys:
-        return uuid4().hex
-    key = keys[0]
-    if len(keys) > 1 or not (0 < len(key) <= LONGEST_ID and key.isascii() and key.isprintable()):
-        raise InvalidInput(f"Idempotency-Key must be 1 to {LONGEST_ID} printable characters, once.")
-    return key
-
-
-def _preferences(request: Request) -> dict[str, str]:
-    """Returns the preferences of RFC 7240 by name; the first of a name counts."""
-    stated = ",".join(request.headers.getlist("prefer")).lower().split(",")
-    pairs = [preference.partition(";")[0].partition("=") for preference in reversed(stated)]
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
-def _patience_seconds(preferences: Mapping[str, str]) -> float:
-    wait = preferences.get("wait", "")
-    known = wait.isascii() and wait.isdigit() and len(wait) < 10
-    return min(float(wait), WAIT_SECONDS) if known else WAIT_SECONDS
 
 
 def _ignore(chunk: bytes) -> None:

@@ -7,8 +7,8 @@ here: anything of a single request.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
@@ -18,14 +18,18 @@ from fastapi import Depends, Request
 from sqlalchemy import Connection, Engine
 
 from commerce_pipelines.connectors.dagster_webserver import DagsterWebserver
+from commerce_pipelines.connectors.erp.opening import open_erp
+from commerce_pipelines.connectors.erp.port import Erp
+from commerce_pipelines.connectors.rate_budget import SharedRateBudget
 from commerce_pipelines.connectors.retry import RetryPolicy
 from commerce_pipelines.endpoint.callers import Callers
 from commerce_pipelines.endpoint.door import Door, embedded_disk, why_closed
 from commerce_pipelines.endpoint.waiting import Waiting
 from commerce_pipelines.errors import Unavailable
-from commerce_pipelines.services.launching import Launcher
+from commerce_pipelines.services.enquiries import Enquiries
+from commerce_pipelines.services.launching import PRODUCT_UPDATE, Launcher
 from commerce_pipelines.settings import Settings
-from commerce_pipelines.store.engine import connect
+from commerce_pipelines.store.engine import connect, libpq_url
 from commerce_pipelines.store.message_reads import finished_among
 
 # Less than the two seconds within which a sender is told that the store is away.
@@ -42,6 +46,10 @@ class Resources:
     """What the routes work with.
 
     Attributes:
+        launcher: Of imports.
+        updates: Of product updates.
+        enquiries: What the ERP is asked while somebody waits.
+        reservation_minutes: How long an order holds pieces when nothing is heard of it.
         dagster_url: Where a person finds the runs, if known.
     """
 
@@ -50,6 +58,9 @@ class Resources:
     waiting: Waiting
     door: Door
     launcher: Launcher
+    updates: Launcher
+    enquiries: Enquiries
+    reservation_minutes: int
     dagster_url: str | None
 
     async def transact(self, work: Callable[[Connection], T], seconds: float = STORE_SECONDS) -> T:
@@ -65,8 +76,10 @@ async def in_store(engine: Engine, work: Callable[[Connection], T], seconds: flo
     """Does what `Resources.transact` says."""
 
     def act() -> T:
-        with engine.begin() as connection:
-            return work(connection)
+        with engine.connect() as connection:
+            done = work(connection)
+            connection.commit()
+            return done
 
     try:
         with anyio.fail_after(seconds):
@@ -76,8 +89,15 @@ async def in_store(engine: Engine, work: Callable[[Connection], T], seconds: flo
 
 
 @asynccontextmanager
-async def opened(settings: Settings, callers: Callers) -> AsyncIterator[Resources]:
+async def opened(
+    settings: Settings, callers: Callers, erp: Erp | None = None
+) -> AsyncIterator[Resources]:
     """Opens the resources and closes them after the block.
+
+    Args:
+        settings: Of this process.
+        callers: Whom it believes.
+        erp: The ERP, if it is another than the settings say.
 
     Raises:
         ConfigurationError: An address cannot be used.
@@ -94,28 +114,77 @@ async def opened(settings: Settings, callers: Callers) -> AsyncIterator[Resource
         most, disk = settings.messages_most_waiting, embedded_disk(settings)
         return await in_store(engine, lambda store: why_closed(store, most, disk), LOOK_SECONDS)
 
-    launcher = Launcher(engine, webserver)
+    launcher, updates = Launcher(engine, webserver), Launcher(engine, webserver, PRODUCT_UPDATE)
+    stays = ExitStack()
+    enquiries = Enquiries(
+        engine,
+        erp or stays.enter_context(_opened_erp(settings)),
+        budget_seconds=settings.pricing_budget_seconds,
+        fresh_seconds=settings.price_book_fresh_seconds,
+    )
     waiting, door = Waiting(finished), Door(closed_because)
     tasks = [asyncio.create_task(waiting.look()), asyncio.create_task(door.watch())]
-    launcher.start()
+    for each in (launcher, updates):
+        each.start()
     try:
-        yield Resources(engine, callers, waiting, door, launcher, settings.dagster_url)
+        yield Resources(
+            engine,
+            callers,
+            waiting,
+            door,
+            launcher,
+            updates,
+            enquiries,
+            settings.reservation_minutes,
+            settings.dagster_url,
+        )
     finally:
         for task in tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        launcher.stop()
+        for each in (launcher, updates):
+            each.stop()
+        enquiries.close()
+        stays.close()
         if webserver is not None:
             webserver.close()
         engine.dispose()
+
+
+@contextmanager
+def _opened_erp(settings: Settings) -> Iterator[Erp | None]:
+    """Opens the ERP of the settings, for questions that somebody waits for; None without one."""
+    if settings.erp_url is None or settings.erp_api_key is None:
+        yield None
+        return
+    budget = SharedRateBudget(
+        libpq_url(settings.require_postgres_url()),
+        system="erp",
+        per_second=settings.erp_requests_per_second,
+    )
+    erp = open_erp(
+        kind=settings.erp_kind,
+        url=settings.erp_url,
+        api_key=settings.erp_api_key.get_secret_value(),
+        shop=settings.erp_shop,
+        budget=budget,
+        # Who waits is told sooner; the next one asks again.
+        retry=RetryPolicy(budget_seconds=0.0),
+        timeout_seconds=settings.pricing_budget_seconds,
+    )
+    try:
+        yield erp
+    finally:
+        erp.close()
+        budget.close()
 
 
 def _webserver(url: str | None) -> DagsterWebserver | None:
     return None if url is None else DagsterWebserver(url, retry=RetryPolicy(budget_seconds=2.0))
 
 
-def _of(request: Request) -> Resources:
+async def _of(request: Request) -> Resources:
     resources: Resources = request.app.state.resources
     return resources
 

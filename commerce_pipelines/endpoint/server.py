@@ -14,10 +14,9 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
-import h11
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from commerce_pipelines.endpoint.app import create_app
 from commerce_pipelines.errors import ConfigurationError
@@ -83,11 +82,9 @@ class Server(uvicorn.Server):
                 ws="none",
                 lifespan="on",
                 log_config=None,
-                access_log=False,
                 server_header=False,
                 # The peer's address decides what is taken unsigned; no header may change it.
                 proxy_headers=False,
-                h11_max_incomplete_event_size=MOST_HEADER_BYTES,
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             )
         )
@@ -108,20 +105,45 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-class PatientConnection(H11Protocol):
-    """Closes a connection whose request's headers take too long; uvicorn waits for ever."""
+class PatientConnection(HttpToolsProtocol):
+    """Closes a connection whose request's headers take too long or too much; uvicorn waits."""
 
     _patience: asyncio.TimerHandle | None = None
+    _awaits_headers = True
+    _header_bytes = 0
+    _requests = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock for the first request."""
         super().connection_made(transport)
+        # Its lines hold the query, which could hold a secret.
+        self.access_log = False
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        """Reads on, and keeps the clock for headers that are not whole."""
+        """Reads on, and keeps clock and count for headers that are not whole."""
+        before = self._requests
         super().data_received(data)
-        self._watch()
+        if not self._awaits_headers or self.transport.is_closing():
+            return
+        # What came behind the end of a request is at most one read, and not counted.
+        self._header_bytes += len(data) if self._requests == before else 0
+        if self._header_bytes > MOST_HEADER_BYTES:
+            self.send_400_response("The headers are too long.")
+        elif self._header_bytes:
+            self._watch()
+
+    def on_headers_complete(self) -> None:
+        """Stops the clock: from here on the body has its own."""
+        self._forget()
+        self._awaits_headers, self._header_bytes = False, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Waits for the next request's headers."""
+        self._awaits_headers = True
+        self._requests += 1
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the clock."""
@@ -129,9 +151,7 @@ class PatientConnection(H11Protocol):
         self._forget()
 
     def _watch(self) -> None:
-        if self.conn.their_state is not h11.IDLE:
-            self._forget()
-        elif self._patience is None:
+        if self._patience is None:
             self._patience = self.loop.call_later(HEADER_SECONDS, self.transport.close)
 
     def _forget(self) -> None:

@@ -35,16 +35,17 @@ _VERSION: Final = "v1,"
 Keys = Sequence[bytes]
 
 
-def keys_from(secrets: SecretStr | None) -> list[bytes]:
+def keys_from(secrets: SecretStr | None, setting: str) -> list[bytes]:
     """Returns the keys of a setting that holds one secret, or several while one is replaced.
 
     Raises:
         ConfigurationError: One of them is no such secret.
     """
-    return [_key(secret) for secret in (secrets.get_secret_value() if secrets else "").split()]
+    given = (secrets.get_secret_value() if secrets else "").split()
+    return [_key(secret, setting) for secret in given]
 
 
-def _key(secret: str) -> bytes:
+def _key(secret: str, setting: str) -> bytes:
     text = secret.removeprefix(_PREFIX)
     try:
         key = b64decode(text + "=" * (-len(text) % 4), validate=True)
@@ -52,7 +53,7 @@ def _key(secret: str) -> bytes:
         key = b""
     if len(key) < SHORTEST_SECRET_BYTES:
         raise ConfigurationError(
-            f"PIM_WEBHOOK_SECRET must be whsec_ and at least {SHORTEST_SECRET_BYTES} bytes "
+            f"{setting} must be whsec_ and at least {SHORTEST_SECRET_BYTES} bytes "
             "in base64; several are separated by spaces."
         )
     return key
