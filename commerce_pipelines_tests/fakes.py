@@ -115,6 +115,9 @@ class ScriptedServer:
             def do_POST(self) -> None:
                 self._answer()
 
+            def do_PUT(self) -> None:
+                self._answer()
+
             def do_PATCH(self) -> None:
                 self._answer()
 

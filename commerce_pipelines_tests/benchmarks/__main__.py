@@ -16,9 +16,23 @@ from commerce_pipelines.runtime.postgres import EmbeddedPostgres
 from commerce_pipelines.sandbox.server import RunningSandbox
 from commerce_pipelines.store.engine import connect
 from commerce_pipelines.store.schema import migrate
-from commerce_pipelines_tests.benchmarks import brand_syncs, imports, ledger, recovery, webhooks
+from commerce_pipelines_tests.benchmarks import (
+    brand_syncs,
+    carts,
+    erp_products,
+    imports,
+    ledger,
+    orders,
+    price_book,
+    reconciliation,
+    recovery,
+    webhooks,
+)
 
-PARTS = ("ledger", "store", "documents", "brands", "webhooks", "recovery")
+PARTS = (
+    *("ledger", "store", "documents", "brands", "erp", "prices", "carts", "orders"),
+    *("webhooks", "recovery"),
+)
 _console = Console(width=120)
 
 
@@ -51,8 +65,21 @@ def main(parts: Iterable[str]) -> None:
             columns = ("into the store", "first", "bare COPY", "ratio", "unchanged", "peak memory")
             _show("Import", columns, imports.store_rows(fresh, sanity))
         if "brands" in wanted:
-            heads = ("brands", "median", "requests")
+            heads: tuple[str, ...] = ("brands", "median", "requests")
             _show("Brands", heads, brand_syncs.rows(fresh))
+        if "prices" in wanted:
+            asked = ("price book", "took", "requests", "peak memory")
+            _show("Price book", asked, price_book.rows(fresh))
+        if "carts" in wanted:
+            heads = ("p50", "p95", "p99", "a second", "CPU a request", "other statuses")
+            _show("A line added to a cart", ("", *heads), carts.rows(fresh))
+        if "erp" in wanted:
+            heads = ("products of the ERP, two variants each", "took", "a second", "requests")
+            _show("ERP products", heads, erp_products.rows(fresh))
+        if "orders" in wanted:
+            _show("Orders exported", ("orders", "took", "a second"), orders.rows(fresh))
+            heads = ("orders each side", "took", "of the CPU", "peak memory", "discrepancies")
+            _show("Reconciliation", heads, reconciliation.rows(fresh))
         if "documents" in wanted:
             heads = ("products", "in the store", "with documents in the sandbox")
             _show("Import with documents", heads, imports.document_rows(fresh, sanity))

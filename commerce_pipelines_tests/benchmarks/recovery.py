@@ -72,7 +72,7 @@ class Bench:
         time.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS))
         killed_at = time.time()
         self._kill_now(victim, held)
-        self.stack.shop.mend_sanity()
+        self.stack.shop.mend()
         return _times([replace(each, stack=self.stack) for each in held], killed_at)
 
     def _held(self, number: int) -> Import:

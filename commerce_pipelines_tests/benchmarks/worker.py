@@ -42,13 +42,13 @@ def main(postgres_url: str, sanity_json: str, how_far: str) -> None:
         seconds["store"] += stored - started
         seconds["publish"] += time.perf_counter() - stored
         products += sum(counts.values())
-    print(json.dumps({"products": products, "peak_mib": _peak_mib(), **seconds}))
+    print(json.dumps({"products": products, "peak_mib": peak_mib(), **seconds}))
     sanity.close()
     budget.close()
     engine.dispose()
 
 
-def _peak_mib() -> float:
+def peak_mib() -> float:
     """Returns this program's largest memory; `getrusage` would count its parent's too."""
     status = Path("/proc/self/status").read_text()
     return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024

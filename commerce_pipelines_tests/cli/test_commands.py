@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 import typer
+from sqlalchemy import Engine, text
 
 from commerce_pipelines.cli import app
 from commerce_pipelines.runtime.ports import free_port
@@ -89,6 +90,18 @@ def test_a_home_names_the_stack_that_runs_there(postgres_url: str, tmp_path: Pat
     said = Commands({})("status", "--home", tmp_path, "--json")
 
     assert said.json()["messages"] == {}
+
+
+def test_status_says_how_old_the_price_book_is(postgres_url: str, engine: Engine) -> None:
+    run = Commands({"POSTGRES_URL": postgres_url})
+    before = run("status", "--json").json()["price_book_seconds"]
+    with engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO asked_variant VALUES ('v', now() - interval '2 hours', '{}')")
+        )
+
+    assert before is None
+    assert "price book is at most 2 h" in run("status").stdout
 
 
 def test_foreign_text_cannot_command_the_terminal(tmp_path: Path) -> None:

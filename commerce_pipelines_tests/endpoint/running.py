@@ -16,6 +16,7 @@ import requests
 from sqlalchemy import Engine, text
 from standardwebhooks import Webhook
 
+from commerce_pipelines.connectors.erp.port import Erp
 from commerce_pipelines.endpoint.app import create_app
 from commerce_pipelines.endpoint.server import Server, listen
 from commerce_pipelines.services.pim_import import PimImport
@@ -29,14 +30,16 @@ PATIENCE_SECONDS = 60
 class Endpoint:
     """An endpoint on a free port while the `with` block lasts.
 
+    Its ERP is the one that the settings say, unless one is given.
+
     Attributes:
         url: Its address.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, erp: Erp | None = None) -> None:
         self._ready = threading.Event()
         self.url = ""
-        self._server = Server(create_app(settings), listen("127.0.0.1", 0), self._note)
+        self._server = Server(create_app(settings, erp), listen("127.0.0.1", 0), self._note)
         self._thread = threading.Thread(target=self._run, name="endpoint", daemon=True)
 
     def _note(self, url: str) -> None:

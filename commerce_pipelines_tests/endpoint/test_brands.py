@@ -73,14 +73,23 @@ def test_a_brand_of_a_known_name_is_changed_and_keeps_what_is_not_said(
 def test_the_same_again_is_the_same_brand_and_nothing_to_push(
     local: Endpoint, engine: Engine
 ) -> None:
-    key = {"Idempotency-Key": "once"}
-    first = as_json(local.post(PATH, json=FACTS, headers=key), 201)
+    first = as_json(local.post(PATH, json=FACTS), 201)
 
-    again = local.post(PATH, json=FACTS, headers=key)
+    again = local.post(PATH, json=FACTS)
 
     assert as_json(again, 200) == first
     assert again.headers["Location"] == f"{PATH}/{first['id']}"
     assert len(announced(engine)) == 1
+
+
+def test_the_same_again_under_one_key_gets_the_first_answer(local: Endpoint) -> None:
+    first, again = (
+        local.post(PATH, json=FACTS, headers={"Idempotency-Key": "once"}) for _ in range(2)
+    )
+
+    assert as_json(again, 201) == first.json()
+    assert again.content == first.content
+    assert again.headers["Location"] == first.headers["Location"]
 
 
 def test_one_name_sent_many_times_at_once_is_one_brand(local: Endpoint, engine: Engine) -> None:

@@ -75,14 +75,28 @@ def test_headers_that_come_too_slowly_are_given_up(endpoint: Endpoint) -> None:
         assert read_answer(connection) == b""
 
 
-def test_headers_that_never_end_are_refused(endpoint: Endpoint) -> None:
+@pytest.mark.parametrize("begun", [b"", b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-long: "])
+def test_headers_that_never_end_are_refused(endpoint: Endpoint, begun: bytes) -> None:
     with endpoint.connect() as connection:
+        connection.sendall(begun)
         sent = 0
         with suppress(OSError):
             while sent < 2**30:
                 connection.sendall(b"x" * 1_000)
                 sent += 1_000
     assert sent < 2**30
+
+
+def test_a_connection_is_kept_for_the_next_request_whose_headers_have_their_own_time(
+    endpoint: Endpoint,
+) -> None:
+    whole = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    with endpoint.connect() as connection:
+        connection.sendall(whole)
+        assert b"200 OK" in connection.recv(65536)
+        connection.sendall(whole + whole[:20])
+        assert b"200 OK" in connection.recv(65536)
+        assert read_answer(connection) == b""
 
 
 def test_an_answer_tells_nothing_of_the_server_and_is_not_kept(endpoint: Endpoint) -> None:

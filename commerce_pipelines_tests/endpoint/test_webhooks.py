@@ -180,7 +180,7 @@ def test_a_sender_may_sign_with_the_old_and_the_new_secret_at_once(endpoint: End
 def test_nothing_is_taken_from_a_source_that_is_not_known(
     endpoint: Endpoint, engine: Engine
 ) -> None:
-    problem(endpoint.deliver(BODY, signed(BODY), source="erp"), 404)
+    problem(endpoint.deliver(BODY, signed(BODY), source="shop"), 404)
     assert bodies(engine) == []
 
 

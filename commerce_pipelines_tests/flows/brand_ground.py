@@ -18,7 +18,7 @@ from commerce_pipelines.sandbox.server import Addresses
 class ImpatientBrands(BrandsResource):
     """The brand system, given up on at its first failure."""
 
-    def open(self, patience_seconds: float = 0.0) -> BrandSystem:
+    def open(self, patience_seconds: float | None = None) -> BrandSystem:
         """Returns the brand system."""
         del patience_seconds
         return super().open(0.0)

@@ -22,11 +22,14 @@ def test_definitions_load_in_a_fresh_interpreter_without_any_setting() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_lineage_leads_from_the_pim_over_the_store_to_sanity() -> None:
+def test_the_lineage_leads_from_pim_and_erp_over_the_store_to_sanity() -> None:
     graph = build_defs().resolve_asset_graph()
     products = dg.AssetKey(["store", "products"])
     documents = dg.AssetKey(["sanity", "product_documents"])
-    assert graph.get(products).parent_keys == {dg.AssetKey(["pim", "products"])}
+    assert graph.get(products).parent_keys == {
+        dg.AssetKey(["pim", "products"]),
+        dg.AssetKey(["erp", "products"]),
+    }
     assert graph.get(documents).parent_keys == {products}
     assert all(graph.get(key).owners for key in (products, documents))
 

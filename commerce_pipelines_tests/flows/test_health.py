@@ -11,7 +11,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from commerce_pipelines.definitions import build_defs
+from commerce_pipelines.domain.brands import WantedBrand
 from commerce_pipelines.flows import health
+from commerce_pipelines.flows.brand_sync import BRANDS
 from commerce_pipelines.flows.pim_import import DOCUMENTS, PRODUCTS
 from commerce_pipelines.flows.resources import StoreResource
 from commerce_pipelines.saga.compensation import Compensator
@@ -19,6 +21,8 @@ from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.saga.operations import Decision
 from commerce_pipelines.saga.saga import Saga
 from commerce_pipelines.saga.step import JSON, TransactionalStep, Undo
+from commerce_pipelines.services import areas
+from commerce_pipelines.services.brand_push import create_brand
 from commerce_pipelines.services.operations import Desk
 from commerce_pipelines.services.pim_import import deliver
 
@@ -30,6 +34,15 @@ GREEN = dict.fromkeys(
         ("sanity/product_documents", "no_parked_sagas"),
         ("store/products", "no_dead_messages"),
         ("store/products", "inbox_is_drained"),
+        ("store/brands", "no_parked_sagas"),
+        ("store/brands", "no_dead_messages"),
+        ("store/brands", "inbox_is_drained"),
+        ("store/price_book", "no_dead_messages"),
+        ("store/price_book", "inbox_is_drained"),
+        ("store/price_book", "is_fresh"),
+        ("store/orders", "no_parked_sagas"),
+        ("store/orders", "no_dead_messages"),
+        ("store/orders", "inbox_is_drained"),
     ],
     True,
 )
@@ -64,12 +77,10 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def park(ledger: Ledger) -> str:
+def park(ledger: Ledger, kind: str = "pim_import") -> str:
     """Parks a saga of a run."""
     with ledger.engine.begin() as connection:
-        claim = ledger.begin(
-            connection, saga_id="saga-1", kind="pim_import", lock_key="x", run_id=RUN_ID
-        )
+        claim = ledger.begin(connection, saga_id="saga-1", kind=kind, lock_key="x", run_id=RUN_ID)
     with Saga.kept_alive(ledger, claim) as saga:
         saga.take(Noted(), {})
         saga.abort("boom")
@@ -84,6 +95,18 @@ def kill_message(engine: Engine) -> None:
         connection.execute(
             text("UPDATE message SET state = 'dead', tries = 10, last_error = 'bad'")
         )
+
+
+def leave_brand(engine: Engine) -> None:
+    """Leaves a message about a brand."""
+    with engine.begin() as connection:
+        create_brand(connection, WantedBrand(name="Acme"))
+
+
+def change(engine: Engine, statement: str) -> None:
+    """Changes rows."""
+    with engine.begin() as connection:
+        connection.execute(text(statement))
 
 
 def tick(instance: dg.DagsterInstance) -> int:
@@ -139,7 +162,11 @@ def test_a_parked_saga_is_red_on_both_sides_and_green_when_a_person_has_decided(
 
     assert tick(instance) == 2
 
-    parked = {(asset, name): False for asset, name in GREEN if name == "no_parked_sagas"}
+    parked = {
+        (asset, name): False
+        for asset, name in GREEN
+        if name == "no_parked_sagas" and asset not in {"store/brands", "store/orders"}
+    }
     assert shown(instance) == {**GREEN, **parked}
     assert tick(instance) == 0
     Desk(engine).accept(saga_id, WHY)
@@ -169,8 +196,8 @@ def test_a_check_is_shown_again_after_an_import_that_hides_what_was_found_before
     tick(instance)
     instance.report_runless_asset_event(dg.AssetMaterialization(PRODUCTS))
 
-    # The documents have not been materialized since.
-    assert tick(instance) == len(GREEN) - 1
+    # Neither the documents nor the brands have been materialized since.
+    assert tick(instance) == sum(asset == "store/products" for asset, _ in GREEN)
 
     assert tick(instance) == 0
     assert not shown(instance)[("store/products", "no_parked_sagas")]
@@ -190,6 +217,83 @@ def test_a_dead_message_is_red_until_it_is_replayed(
     tick(instance)
 
     assert shown(instance) == GREEN
+
+
+@pytest.mark.parametrize("kind", ["brand_sync", "brand_push"])
+def test_a_parked_saga_of_brands_is_red_on_the_brands_alone(
+    instance: dg.DagsterInstance, engine: Engine, ledger: Ledger, kind: str
+) -> None:
+    saga_id = park(ledger, kind)
+
+    tick(instance)
+
+    assert shown(instance) == {**GREEN, ("store/brands", "no_parked_sagas"): False}
+    Desk(engine).accept(saga_id, WHY)
+    assert tick(instance) == 1
+    assert shown(instance) == GREEN
+
+
+def test_a_parked_saga_of_a_kind_that_nobody_knows_is_red_on_the_products(
+    instance: dg.DagsterInstance, ledger: Ledger
+) -> None:
+    park(ledger, "something_new")
+
+    tick(instance)
+
+    red = {key for key, passed in shown(instance).items() if not passed}
+    assert red == {
+        ("store/products", "no_parked_sagas"),
+        ("sanity/product_documents", "no_parked_sagas"),
+    }
+
+
+def test_a_dead_message_about_a_brand_is_red_on_the_brands_alone(
+    instance: dg.DagsterInstance, engine: Engine
+) -> None:
+    leave_brand(engine)
+    change(engine, "UPDATE message SET state = 'dead', tries = 10, last_error = 'bad'")
+
+    tick(instance)
+
+    assert shown(instance) == {**GREEN, ("store/brands", "no_dead_messages"): False}
+    assert Desk(engine).status()["dead_count"] == 1
+
+
+def test_brands_that_wait_for_long_warn_where_there_is_a_brand_system(
+    instance: dg.DagsterInstance, engine: Engine
+) -> None:
+    leave_brand(engine)
+    change(engine, "UPDATE message SET received_at = now() - interval '11 minutes'")
+    tick(instance)
+    assert shown(instance) == GREEN
+    assert Desk(engine).status()["backlog"] == []
+
+    os.environ.update({"BRANDS_URL": "http://127.0.0.1:1", "BRANDS_API_KEY": "key"})
+    try:
+        tick(instance)
+    finally:
+        del os.environ["BRANDS_URL"], os.environ["BRANDS_API_KEY"]
+
+    assert shown(instance) == {**GREEN, ("store/brands", "inbox_is_drained"): False}
+    told = _last(instance, dg.AssetCheckKey(BRANDS, "inbox_is_drained"))
+    assert told.severity is dg.AssetCheckSeverity.WARN
+    (concern,) = Desk(engine, areas=(areas.PRODUCTS, areas.BRANDS)).status()["backlog"]
+    assert told.description == concern["text"]
+    assert "sensor brand_messages" in concern["text"]
+
+
+def test_documents_that_wait_for_long_warn_on_the_products(
+    instance: dg.DagsterInstance, engine: Engine
+) -> None:
+    leave_brand(engine)
+    change(
+        engine,
+        """UPDATE message SET received_at = now() - interval '11 minutes', topic = 'documents'""",
+    )
+
+    tick(instance)
+
+    assert shown(instance) == {**GREEN, ("store/products", "inbox_is_drained"): False}
 
 
 @pytest.mark.parametrize(
@@ -273,3 +377,24 @@ def test_checks_can_be_run_by_hand(
 def test_an_import_does_not_run_the_checks() -> None:
     job = build_defs().resolve_job_def("pim_import")
     assert not job.asset_layer.asset_graph.asset_check_keys
+
+
+def test_old_prices_are_red_until_they_are_fetched_and_without_an_erp_never(
+    instance: dg.DagsterInstance, engine: Engine
+) -> None:
+    change(engine, "INSERT INTO asked_variant VALUES ('v', now() - interval '16 minutes')")
+    change(engine, "INSERT INTO asked_variant (variant_id) VALUES ('new')")
+    tick(instance)
+    assert shown(instance) == GREEN
+    os.environ.update({"ERP_URL": "http://erp.invalid", "ERP_API_KEY": "key"})
+    try:
+        tick(instance)
+        assert shown(instance) == {**GREEN, ("store/price_book", "is_fresh"): False}
+        told = _last(instance, dg.AssetCheckKey(dg.AssetKey(["store", "price_book"]), "is_fresh"))
+        assert "older than 15 minutes" in str(told.description)
+        assert tick(instance) == 0
+        change(engine, "UPDATE asked_variant SET asked_at = now()")
+        tick(instance)
+    finally:
+        del os.environ["ERP_URL"], os.environ["ERP_API_KEY"]
+    assert shown(instance) == GREEN

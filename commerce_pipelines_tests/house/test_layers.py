@@ -49,8 +49,10 @@ THEIRS = {
 }
 # A library for one file's task.
 THEIRS_IN = {
+    "connectors/breaker.py": {"circuitbreaker"},
     "connectors/rate_budget.py": {"psycopg", "psycopg_pool", "pyrate_limiter"},
     "connectors/feed_files.py": {"pyarrow"},
+    "services/order_comparison.py": {"pandas"},
 }
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from commerce_pipelines.connectors.brands import BrandSystem
+from commerce_pipelines.connectors.on_demand import on_demand
 from commerce_pipelines.connectors.rate_budget import UnlimitedBudget
+from commerce_pipelines.errors import ConfigurationError
 from commerce_pipelines.saga.compensation import MOST_TRIES, Compensator
 from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.saga.saga import Saga
@@ -94,9 +96,15 @@ def test_accepted_brands_stay(sides: Sides, in_use: str, person: Person) -> None
     _assert_compensated(sides, ["Acme", "Zenith"])
 
 
-def test_the_sql_printed_restores_what_a_sync_changed(sides: Sides, person: Person) -> None:
+@pytest.mark.parametrize("first", [True, False])
+def test_the_sql_printed_restores_what_a_sync_changed(
+    sides: Sides, person: Person, first: bool
+) -> None:
     brand = sides.there.create(name="Acme", description="Anvils")
     sides.sync()
+    if first:
+        sides.change("DELETE FROM watermark")
+    watermark = sides.rows("SELECT * FROM watermark")
     sides.there.patch(brand["id"], name="Acme II", description="Rockets")
     flow = BrandSync(sides.ledger, sides.brand_system, "run")
     retrieved = flow.retrieve()
@@ -105,7 +113,7 @@ def test_the_sql_printed_restores_what_a_sync_changed(sides: Sides, person: Pers
     flow.create(saga_id, retrieved)
     with Saga.joined(sides.ledger, saga_id, "run") as saga:
         saga.take(brand_sync.UpdateBrands(retrieved), {"brands": 1})
-    _park(sides, saga_id, Compensator(sides.ledger, {brand_sync.KIND: {}}))
+    park(sides, saga_id, Compensator(sides.ledger, {brand_sync.KIND: {}}))
     printed = person.read(saga_id)
     (shown,) = printed["steps"][1]["brands"]
     assert (shown["before"]["name"], shown["now"]["name"]) == ("Acme", "Acme II")
@@ -115,6 +123,9 @@ def test_the_sql_printed_restores_what_a_sync_changed(sides: Sides, person: Pers
     person.decide(printed, "resolve")
 
     _assert_compensated(sides, ["Acme"])
+    assert sides.rows("SELECT * FROM watermark") == watermark
+    assert sides.sync()["updated"] == 1
+    assert sides.names_here() == ["Acme II"]
 
 
 @pytest.mark.parametrize("renamed", [False, True])
@@ -150,9 +161,16 @@ def test_without_a_brand_system_the_print_says_what_to_set(sides: Sides, person:
     with Saga.joined(sides.ledger, saga_id, "run") as saga:
         step = CreateForeignBrand(sides.brand_system)
         saga.take(step, {"facts": ["Acme", None, None]})
-    _park(sides, saga_id, Compensator(sides.ledger, {}))
+    unset = brand_push.steps(on_demand(_unset))
+    park(sides, saga_id, Compensator(sides.ledger, {brand_push.KIND: unset}))
 
-    assert "Set BRANDS_URL and BRANDS_API_KEY" in person.read(saga_id)["advice"]
+    printed = person.read(saga_id)
+    assert "Set BRANDS_URL and BRANDS_API_KEY" in printed["problem"]
+    assert "restart; then retry" in printed["advice"]
+
+
+def _unset() -> BrandSystem:
+    raise ConfigurationError("Set BRANDS_URL and BRANDS_API_KEY.")
 
 
 def _push_and_lose_the_key(sides: Sides, brand_id: str) -> str:
@@ -176,12 +194,13 @@ def _push_and_lose_the_key(sides: Sides, brand_id: str) -> str:
         api_key="revoked",
         budget=UnlimitedBudget(),
     )
-    _park(sides, saga_id, Compensator(sides.ledger, {brand_push.KIND: brand_push.steps(revoked)}))
+    park(sides, saga_id, Compensator(sides.ledger, {brand_push.KIND: brand_push.steps(revoked)}))
     revoked.close()
     return saga_id
 
 
-def _park(sides: Sides, saga_id: str, undo: Compensator) -> None:
+def park(sides: Sides, saga_id: str, undo: Compensator) -> None:
+    """Lets a saga be tried until it is given up."""
     for _ in range(MOST_TRIES):
         undo.compensate(saga_id, "test", reason="broken off by the test")
         sides.change("UPDATE saga SET next_try_at = now()")

@@ -10,7 +10,12 @@ import dagster as dg
 from commerce_pipelines.connectors.sanity import Sanity
 from commerce_pipelines.flows.hooks import compensate_at_once
 from commerce_pipelines.flows.pim_import import import_pages
-from commerce_pipelines.flows.resources import BrandsResource, SanityResource, StoreResource
+from commerce_pipelines.flows.resources import (
+    BrandsResource,
+    ErpResource,
+    SanityResource,
+    StoreResource,
+)
 
 TRIES = 3
 # Shorter than the lease of the tests' stacks.
@@ -32,6 +37,7 @@ plain = import_pages.to_job(
         "store": StoreResource(),
         "sanity": SanityResource(),
         "brands": BrandsResource(),
+        "erp": ErpResource(),
     },
     hooks={compensate_at_once},
 )
@@ -41,6 +47,7 @@ retried = import_pages.to_job(
         "store": StoreResource(),
         "sanity": ImpatientSanity(),
         "brands": BrandsResource(),
+        "erp": ErpResource(),
     },
     hooks={compensate_at_once},
     op_retry_policy=dg.RetryPolicy(max_retries=TRIES - 1, delay=DELAY_SECONDS),

@@ -61,7 +61,7 @@ def test_an_op_process_that_was_taken_over_can_write_nothing_more(stack: Running
         op = psutil.Process(stack.ui.step_pid(held.run_id, STEP))
         op.suspend()
         psutil.Process(stack.ui.worker_pid(held.run_id)).kill()
-        stack.shop.mend_sanity()
+        stack.shop.mend()
         held.until_undone()
     held.expect_done()
     assert op.status() == psutil.STATUS_STOPPED

@@ -282,3 +282,16 @@ def test_a_brand_pushed_after_all_were_read_is_not_called_gone(sides: Sides) -> 
     assert slow.decide(read_early).saga_id is None
 
     assert [brand.gone_at for brand in sides.here()] == [None, None]
+
+
+def test_spaces_around_a_name_there_are_not_shown_here_and_stay_there(sides: Sides) -> None:
+    brand = sides.there.create(name="  Acme ")
+    sides.sync()
+    assert sides.names_here() == ["Acme"]
+
+    sides.there.patch(brand["id"], name=" Acme & Sons ")
+    sides.sync()
+
+    assert sides.names_here() == ["Acme & Sons"]
+    assert (sides.sync(), sides.push()) == ({"rejected": []}, [])
+    assert sides.names_there() == [" Acme & Sons "]

@@ -27,7 +27,7 @@ def test_products_become_rows_and_documents(shop: Shop, cms: Cms) -> None:
     }
     assert shop.titles() == cms.titles() == ["Product 1", "Product 2"]
     assert shop.values("SELECT status FROM saga") == ["succeeded"]
-    assert shop.values("SELECT state FROM message") == ["done"]
+    assert shop.values("SELECT state FROM message WHERE topic = 'products'") == ["done"]
     outcome = shop.outcome(message)
     assert outcome["created"] == 2
     assert sorted(outcome["products"]) == sorted(shop.values("SELECT id FROM product"))

@@ -103,7 +103,7 @@ class Catalog:
 
     def content(self) -> dict[str, Counter[str]]:
         """Returns all rows as text, but for what says who wrote them, when and from what."""
-        origin = f"{_MOVING} - 'created_at' - 'saga_id' - 'message_id' - 'feed_hash'"
+        origin = f"{_MOVING} - 'created_at' - 'saga_id' - 'message_id' - 'feed_hash' - 'erp_hash'"
         return {
             table: Counter(self.values(f"SELECT (to_jsonb(r) {origin})::text FROM {table} r"))
             for table in CATALOG_TABLES
