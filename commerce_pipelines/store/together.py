@@ -31,7 +31,7 @@ def ask_together(
         connection: An open transaction.
         statements: Each with the values of its names; those are bound without a type.
     """
-    driver: Any = connection.connection.driver_connection
+    driver = _driver(connection)
     with _told_as_usual(), driver.pipeline():
         cursors = [
             driver.cursor(row_factory=dict_row).execute(_sql(statement), names)
@@ -44,10 +44,17 @@ def tell_and_commit(
     connection: Connection, statement: TextClause, names: Mapping[str, Any]
 ) -> None:
     """Carries out one last statement and commits."""
-    driver: Any = connection.connection.driver_connection
+    driver = _driver(connection)
     with _told_as_usual(), driver.pipeline():
         driver.cursor().execute(_sql(statement), names)
         connection.commit()
+
+
+def _driver(connection: Connection) -> Any:
+    """Returns the driver's connection; SQLAlchemy commits only what it knows has begun."""
+    if not connection.in_transaction():
+        connection.begin()
+    return connection.connection.driver_connection
 
 
 @contextmanager
