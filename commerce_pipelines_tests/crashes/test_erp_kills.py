@@ -91,8 +91,18 @@ def gone_on(ground: Ground) -> list[str]:
     return [*([] if code == 0 else [f"the second child ended with {code}"]), *rolled_back(ground)]
 
 
-@pytest.mark.parametrize("after", [rolled_back, gone_on])
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    ("fault", "after"),
+    [
+        *((fault, rolled_back) for fault in FAULTS),
+        ("answers", gone_on),
+        *(
+            pytest.param(fault, gone_on, marks=pytest.mark.whole)
+            for fault in FAULTS
+            if fault != "answers"
+        ),
+    ],
+)
 def test_a_kill_at_any_point_of_an_update_leaves_nothing_half_done(
     note: Note, lend: Lend, fault: str, after: Callable[[Ground], list[str]]
 ) -> None:
