@@ -154,7 +154,8 @@ def lent(databases: Databases, addresses: Addresses, directory: Path) -> Iterato
     with databases.migrated() as postgres_url:
         engine = connect(postgres_url, pool_size=2)
         world = SandboxWorld(addresses, erp)
-        world.ask("DELETE", "")
+        for what in ("", "/effects", "/state"):
+            world.ask("DELETE", what)
         yield Ground(
             Side(Ledger(engine, LEASE_SECONDS), erp, world), postgres_url, addresses, directory
         )

@@ -240,7 +240,8 @@ def lent(databases: Databases, addresses: Addresses, directory: Path) -> Iterato
     with databases.migrated() as postgres_url:
         engine = connect(postgres_url, pool_size=2)
         world = SandboxWorld(addresses, erp)
-        world.ask("DELETE", "")
+        for what in ("", "/effects", "/state"):
+            world.ask("DELETE", what)
         desk = Desk(Ledger(engine, LEASE_SECONDS))
         yield Ground(desk, erp, world, postgres_url, addresses, directory)
         engine.dispose()
