@@ -110,7 +110,8 @@ def create_app(settings: Settings, erp: Erp | None = None) -> FastAPI:
     reading = (messages, catalog, health)
     buying = (customers, carts, prices, orders)
     for part in (products, webhooks, product_update, brands, *buying, *reading):
-        app.include_router(part.router)
+        # Included, a router would be built anew for each application, and searched twice a request.
+        app.router.routes.extend(part.router.routes)
     return app
 
 

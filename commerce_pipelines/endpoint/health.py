@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from anyio import fail_after, to_thread
 from fastapi import APIRouter
 from pydantic import BaseModel
 
@@ -31,11 +30,7 @@ async def is_alive() -> Health:
 @router.get("/readyz", responses=documented(503))
 async def is_ready(resources: Opened) -> Health:
     """Answers when the store is reachable and has the newest schema."""
-    try:
-        with fail_after(STORE_SECONDS):
-            ready = await to_thread.run_sync(is_migrated, resources.engine, abandon_on_cancel=True)
-    except TimeoutError as error:
-        raise Unavailable("The store does not answer.") from error
-    if not ready:
+    engine = resources.engine
+    if not await resources.transactions.run(lambda: is_migrated(engine), STORE_SECONDS):
         raise Unavailable("The store is not migrated: run `commerce-pipelines migrate`.")
     return Health()

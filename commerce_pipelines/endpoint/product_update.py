@@ -6,11 +6,11 @@ here: making the change, for which the request leaves a message.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-import anyio
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Connection
@@ -169,7 +169,7 @@ async def _finished(resources: Resources, message_id: int, seconds: float) -> Re
         return _accepted(message_id)
     ended = await resources.transact(lambda store: load_ended(store, message_id))
     while ended.is_being_undone and time.monotonic() < until:
-        await anyio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(PAUSE_SECONDS)
         ended = await resources.transact(lambda store: load_ended(store, message_id))
     if ended.error is not None:
         raise _problem(ended, message_id)

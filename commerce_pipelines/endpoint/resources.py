@@ -12,8 +12,6 @@ from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
-import anyio
-from anyio import to_thread
 from fastapi import Depends, Request
 from sqlalchemy import Connection, Engine
 
@@ -24,8 +22,8 @@ from commerce_pipelines.connectors.rate_budget import SharedRateBudget
 from commerce_pipelines.connectors.retry import RetryPolicy
 from commerce_pipelines.endpoint.callers import Callers
 from commerce_pipelines.endpoint.door import Door, embedded_disk, why_closed
+from commerce_pipelines.endpoint.transactions import THREADS, Transactions
 from commerce_pipelines.endpoint.waiting import Waiting
-from commerce_pipelines.errors import Unavailable
 from commerce_pipelines.services.enquiries import Enquiries
 from commerce_pipelines.services.launching import PRODUCT_UPDATE, Launcher
 from commerce_pipelines.settings import Settings
@@ -36,7 +34,8 @@ from commerce_pipelines.store.message_reads import finished_among
 STORE_SECONDS = 1.5
 # No request waits for it.
 LOOK_SECONDS = 10.0
-CONNECTIONS = 10
+# Some beside those of the threads: for what the ERP says, and for launching.
+CONNECTIONS = THREADS + 4
 
 T = TypeVar("T")
 
@@ -54,6 +53,7 @@ class Resources:
     """
 
     engine: Engine
+    transactions: Transactions
     callers: Callers
     waiting: Waiting
     door: Door
@@ -69,23 +69,7 @@ class Resources:
         Raises:
             Unavailable: It took too long; it may still happen.
         """
-        return await in_store(self.engine, work, seconds)
-
-
-async def in_store(engine: Engine, work: Callable[[Connection], T], seconds: float) -> T:
-    """Does what `Resources.transact` says."""
-
-    def act() -> T:
-        with engine.connect() as connection:
-            done = work(connection)
-            connection.commit()
-            return done
-
-    try:
-        with anyio.fail_after(seconds):
-            return await to_thread.run_sync(act, abandon_on_cancel=True)
-    except TimeoutError as error:
-        raise Unavailable("The store does not answer; try again.") from error
+        return await self.transactions.transact(work, seconds)
 
 
 @asynccontextmanager
@@ -103,16 +87,19 @@ async def opened(
         ConfigurationError: An address cannot be used.
     """
     engine = connect(settings.require_postgres_url(), pool_size=CONNECTIONS, application="endpoint")
+    transactions = Transactions(engine)
     webserver = _webserver(settings.dagster_url)
 
     async def finished(message_ids: Collection[int]) -> set[int]:
-        return await in_store(
-            engine, lambda connection: finished_among(connection, message_ids), STORE_SECONDS
+        return await transactions.transact(
+            lambda store: finished_among(store, message_ids), STORE_SECONDS
         )
 
     async def closed_because() -> str | None:
         most, disk = settings.messages_most_waiting, embedded_disk(settings)
-        return await in_store(engine, lambda store: why_closed(store, most, disk), LOOK_SECONDS)
+        return await transactions.transact(
+            lambda store: why_closed(store, most, disk), LOOK_SECONDS
+        )
 
     launcher, updates = Launcher(engine, webserver), Launcher(engine, webserver, PRODUCT_UPDATE)
     stays = ExitStack()
@@ -129,6 +116,7 @@ async def opened(
     try:
         yield Resources(
             engine,
+            transactions,
             callers,
             waiting,
             door,
@@ -146,6 +134,7 @@ async def opened(
         for each in (launcher, updates):
             each.stop()
         enquiries.close()
+        transactions.close()
         stays.close()
         if webserver is not None:
             webserver.close()

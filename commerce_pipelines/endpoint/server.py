@@ -79,6 +79,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http=PatientConnection,
+                loop="uvloop",
                 ws="none",
                 lifespan="on",
                 log_config=None,

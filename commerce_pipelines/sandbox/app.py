@@ -135,11 +135,12 @@ def build(options: SandboxOptions) -> Application:
     app.add_exception_handler(SanityError, refuse)
     app.add_exception_handler(BrandsError, brands.refuse)
     app.add_exception_handler(ErpError, erp.refuse)
-    app.include_router(control_router(faults, record, systems.keys(), reset))
+    parts = [control_router(faults, record, systems.keys(), reset)]
     for system in systems.values():
-        app.include_router(system.router)
-        if system.by_hand is not None:
-            app.include_router(system.by_hand)
+        parts += [system.router, *([system.by_hand] if system.by_hand else [])]
+    for part in parts:
+        # An included router is built anew by its first request, in no way that is safe in threads.
+        app.router.routes.extend(part.routes)
 
     def addresses(base_url: str) -> dict[str, dict[str, str]]:
         found = {

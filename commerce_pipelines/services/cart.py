@@ -47,17 +47,21 @@ def create_cart(connection: Connection, wanted: NewCart) -> Cart:
 
 
 def held(
-    connection: Connection, cart_id: str, request: KeyedRequest | None = None
+    connection: Connection,
+    cart_id: str,
+    request: KeyedRequest | None = None,
+    variant_ids: Sequence[str] = (),
 ) -> tuple[StoredCart, Answer | None]:
     """Returns a cart that nobody else changes until the transaction ends.
 
-    With it comes the first answer to a request, if it is not the first one.
+    With it come the offers of what is wanted for it, and the first answer to a request, if it is
+    not the first one.
 
     Raises:
         NotFound: There is no such cart.
         Declined: The request's key came before with another body.
     """
-    cart, known = carts.lock_cart(connection, cart_id, request)
+    cart, known = carts.lock_cart(connection, cart_id, request, variant_ids)
     if cart is None:
         raise no_cart(cart_id)
     return cart, known
@@ -87,7 +91,7 @@ def add_line(
     quantity = wanted.quantity + (known.quantity if known else 0)
     if quantity > MOST_PIECES:
         raise Declined(Code.QUANTITY_TOO_LARGE, f"A line has at most {MOST_PIECES} pieces.")
-    offers = find_offers(connection, inquired, cart.buyer, [wanted.variant_id])
+    offers = find_offers(connection, inquired, cart.buyer, [wanted.variant_id], cart.offers)
     if isinstance(offers, Open):
         return offers
     line_id = known.id if known else carts.new_line_id()

@@ -12,10 +12,12 @@ takes nothing that is old (`checkout`).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -33,6 +35,8 @@ from commerce_pipelines.errors import Declined
 from commerce_pipelines.services.enquiries import Inquired, Matter, Open, Question
 from commerce_pipelines.store.customers import load_buyer
 from commerce_pipelines.store.offers import load_offers
+
+_NONE: Final[Mapping[str, Offer]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +105,27 @@ def buyer_of(connection: Connection, customer_id: str | None, currency_code: str
 
 
 def find_offers(
-    connection: Connection, inquired: Inquired, buyer: Buyer, variant_ids: Sequence[str]
+    connection: Connection,
+    inquired: Inquired,
+    buyer: Buyer,
+    variant_ids: Sequence[str],
+    loaded: Mapping[str, Offer] = _NONE,
 ) -> dict[str, Offer] | Open:
     """Returns variants as a buyer gets them, with words of the ERP that may be used.
+
+    Args:
+        connection: An open transaction.
+        inquired: What has been asked so far.
+        buyer: Who buys.
+        variant_ids: What is looked for.
+        loaded: Offers that were read in this transaction already.
 
     Raises:
         Declined: One of them is not there, or the ERP does not know it.
         Unavailable: The ERP does not answer, and of one nothing younger than a day is known.
     """
-    offers = load_offers(connection, buyer, variant_ids)
+    missing = [variant_id for variant_id in variant_ids if variant_id not in loaded]
+    offers = {**loaded, **(load_offers(connection, buyer, missing) if missing else {})}
     for variant_id in variant_ids:
         if variant_id not in offers:
             raise Declined(Code.VARIANT_NOT_FOUND, f"There is no variant {variant_id}.")

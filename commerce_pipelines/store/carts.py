@@ -8,7 +8,7 @@ belong here: what may be in a cart (`services.cart`), and its order (`order_plac
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from secrets import token_hex
@@ -18,9 +18,10 @@ from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from commerce_pipelines.domain.cart import Cart, cart, cart_line
-from commerce_pipelines.domain.pricing import Buyer
+from commerce_pipelines.domain.pricing import Buyer, Offer
 from commerce_pipelines.store.idempotency import Answer, KeyedRequest, answer_in, finding
-from commerce_pipelines.store.together import Rows, ask_together
+from commerce_pipelines.store.offers import offering, offers_in
+from commerce_pipelines.store.together import Rows, ask_together, tell
 
 
 class LineRow(NamedTuple):
@@ -44,6 +45,7 @@ class StoredCart:
         facts: Its own columns.
         lines: In the order in which they came.
         looked_at: When it was read, by the store's clock.
+        offers: The variants that were asked for with it, by id, as its buyer gets them.
     """
 
     facts: Mapping[str, Any]
@@ -51,6 +53,7 @@ class StoredCart:
     customer_email: str | None
     lines: tuple[LineRow, ...]
     looked_at: datetime
+    offers: Mapping[str, Offer] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -98,7 +101,10 @@ def load_cart(connection: Connection, cart_id: str) -> StoredCart | None:
 
 
 def lock_cart(
-    connection: Connection, cart_id: str, request: KeyedRequest | None = None
+    connection: Connection,
+    cart_id: str,
+    request: KeyedRequest | None = None,
+    variant_ids: Sequence[str] = (),
 ) -> tuple[StoredCart | None, Answer | None]:
     """Returns a cart as it is once all other changes of it have ended; None if there is none.
 
@@ -108,17 +114,23 @@ def lock_cart(
         connection: An open transaction.
         cart_id: The cart.
         request: Whose first answer is looked for with it.
+        variant_ids: What is wanted for it, and asked for with it.
 
     Raises:
         Declined: The request's key came before with another body.
     """
     name = {"id": cart_id}
-    asked = [(_LOCK, name), (_LINES, name), *([finding(request)] if request else [])]
-    found, lines, *answers = ask_together(connection, *asked)
-    if not found:
+    asked = {"cart": (_LOCK, name), "lines": (_LINES, name)}
+    if variant_ids:
+        asked["offers"] = offering(cart_id, variant_ids)
+    if request:
+        asked["answers"] = finding(request)
+    rows = dict(zip(asked, ask_together(connection, *asked.values()), strict=True))
+    if not rows["cart"]:
         return None, None
-    known = answer_in(answers[0], request) if request else None
-    return _stored(found[0], lines), known
+    cart = _stored(rows["cart"][0], rows["lines"])
+    known = answer_in(rows["answers"], request) if request else None
+    return replace(cart, offers=offers_in(rows.get("offers", []), cart.buyer)), known
 
 
 def save_cart(connection: Connection, changed: StoredCart) -> None:
@@ -128,7 +140,7 @@ def save_cart(connection: Connection, changed: StoredCart) -> None:
 
 def save_line(connection: Connection, cart_id: str, line: LineRow) -> None:
     """Saves a line, and that its cart has changed."""
-    connection.execute(_SAVE_LINE, {"cart": cart_id, **line._asdict()})
+    tell(connection, _SAVE_LINE, {"cart": cart_id, **line._asdict()})
 
 
 def save_prices(connection: Connection, changed: StoredCart) -> None:

@@ -8,8 +8,13 @@ forgets would leave an effect without its intent.
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, create_engine
+import select
+from typing import Any
+
+import psycopg
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DisconnectionError
 
 DRIVER = "postgresql+psycopg"
 DAGSTER_DRIVER = "postgresql+psycopg2"
@@ -36,16 +41,36 @@ def connect(postgres_url: str, *, pool_size: int = 5, application: str = "commer
         pool_size: Connections kept open; ten more may be opened under load.
         application: Shown in `pg_stat_activity`.
     """
-    return create_engine(
+    engine = create_engine(
         _with_driver(postgres_url, DRIVER),
         pool_size=pool_size,
         max_overflow=10,
-        pool_pre_ping=True,
         pool_timeout=2,
         # Else an error would carry whole bodies into logs and messages.
         hide_parameters=True,
         connect_args={"options": _LIMITS, "application_name": application, **_KEEPALIVES},
     )
+    _look_before_use(engine)
+    return engine
+
+
+def _look_before_use(engine: Engine) -> None:
+    """Has a connection that was cut replaced, as pool_pre_ping does, but without asking each.
+
+    One at rest has nothing to say: where something is to be read, it is mostly its end.
+    """
+
+    @event.listens_for(engine, "checkout")
+    def look(connection: Any, record: Any, proxy: Any) -> None:
+        del record, proxy
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        if not poll.poll(0):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.OperationalError as error:
+            raise DisconnectionError from error
 
 
 def libpq_url(postgres_url: str) -> str:

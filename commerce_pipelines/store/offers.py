@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from commerce_pipelines.domain.price_book import PriceTier, StockLevel
 from commerce_pipelines.domain.pricing import Buyer, Offer, Word
-from commerce_pipelines.store.together import ask_together
+from commerce_pipelines.store.together import Rows, ask_together
 
 T = TypeVar("T")
 
@@ -28,6 +28,16 @@ def load_offers(
         "company": buyer.company_key,
     }
     (rows,) = ask_together(connection, (_OFFERS, names))
+    return offers_in(rows, buyer)
+
+
+def offering(cart_id: str, variant_ids: Sequence[str]) -> tuple[TextClause, dict[str, Any]]:
+    """Returns the statement that finds variants as a cart's buyer gets them, for `offers_in`."""
+    return _OFFERS_TO_CART, {"cart": cart_id, "variants": list(variant_ids)}
+
+
+def offers_in(rows: Rows, buyer: Buyer) -> dict[str, Offer]:
+    """Returns the variants in the rows of a statement, by id."""
     return {row["id"]: _offer(row, buyer) for row in rows}
 
 
@@ -69,8 +79,10 @@ def _age(moment: str) -> str:
     return f"CAST(extract(epoch FROM now() - {moment}) AS float)"
 
 
-# What a product is called comes first, unless the variant alone says it all.
-_OFFERS: Final = text(f"""
+def _offers_to(buyer: str) -> TextClause:
+    # What a product is called comes first, unless the variant alone says it all.
+    return text(f"""
+    WITH buyer AS ({buyer})
     SELECT variant.id, variant.sku, variant.manage_inventory, now() AS looked_at,
            CASE WHEN variant.title IN ('', product.title) THEN product.title
                 ELSE product.title || ', ' || variant.title END AS title,
@@ -84,17 +96,25 @@ _OFFERS: Final = text(f"""
            level.available - level.reserved AS left, level.allows_out_of_stock,
            level.fetched_at AS stock_at, {_age("level.fetched_at")} AS stock_age,
            rule.is_allowed, rule.fetched_at AS rule_at, {_age("rule.fetched_at")} AS rule_age
-    FROM variant
+    FROM buyer CROSS JOIN variant
     JOIN product ON product.id = variant.product_id AND product.status = 'published'
-    LEFT JOIN company ON company.name_key = CAST(:company AS text)
+    LEFT JOIN company ON company.name_key = buyer.company_key
     LEFT JOIN price_book book ON book.variant_id = variant.id
-         AND book.currency_code = :currency
-         AND book.customer_group = CASE WHEN CAST(:company AS text) IS NULL THEN ''
+         AND book.currency_code = buyer.currency_code
+         AND book.customer_group = CASE WHEN buyer.company_key IS NULL THEN ''
                                         ELSE company.customer_group END
     LEFT JOIN stock_level level ON level.variant_id = variant.id
     LEFT JOIN purchase_rule rule ON rule.variant_id = variant.id
-         AND rule.company_key = CAST(:company AS text)
+         AND rule.company_key = buyer.company_key
     WHERE variant.id = ANY (CAST(:variants AS text[]))""")
+
+
+_OFFERS: Final = _offers_to(
+    "SELECT CAST(:currency AS text) AS currency_code, CAST(:company AS text) AS company_key"
+)
+_OFFERS_TO_CART: Final = _offers_to("""
+    SELECT cart.currency_code, customer.company_key
+    FROM cart LEFT JOIN customer ON customer.id = cart.customer_id WHERE cart.id = :cart""")
 
 _VARIANT: Final = text("""
     SELECT id FROM variant WHERE id = :name OR sku = :name ORDER BY id = :name DESC LIMIT 1""")

@@ -40,13 +40,18 @@ def ask_together(
         return [cursor.fetchall() for cursor in cursors]
 
 
+def tell(connection: Connection, statement: TextClause, names: Mapping[str, Any]) -> None:
+    """Carries out a statement whose rows nobody wants."""
+    with _told_as_usual():
+        _driver(connection).cursor().execute(_sql(statement), names)
+
+
 def tell_and_commit(
     connection: Connection, statement: TextClause, names: Mapping[str, Any]
 ) -> None:
     """Carries out one last statement and commits."""
-    driver = _driver(connection)
-    with _told_as_usual(), driver.pipeline():
-        driver.cursor().execute(_sql(statement), names)
+    with _told_as_usual(), _driver(connection).pipeline():
+        tell(connection, statement, names)
         connection.commit()
 
 
