@@ -176,10 +176,13 @@ _LINES: Final = text("""
     SELECT position, variant_id, external_id, sku, title, quantity, unit_price, total_minor
     FROM order_line WHERE order_id = :id ORDER BY position""")
 
+# Not joined: without statistics, as after a large import, each order would be held against each.
 _FACTS: Final = f"""
-    SELECT store_order.id, link.external_id, currency_code, total_minor, status, placed_at,
-           erp_changed_at
-    FROM store_order {_LINK_OF}"""
+    SELECT store_order.id,
+           (SELECT external_id FROM external_id WHERE internal_id = store_order.id
+            AND system = '{SYSTEM}' AND entity = '{ENTITY}') AS external_id,
+           currency_code, total_minor, status, placed_at, erp_changed_at
+    FROM store_order"""
 
 _BETWEEN: Final = text(f"""{_FACTS} WHERE placed_at >= :from AND placed_at < :until""")
 

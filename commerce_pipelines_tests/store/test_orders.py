@@ -1,0 +1,51 @@
+"""A day of very many orders is read in one statement whose work grows with the day only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Engine, event, text
+
+from commerce_pipelines.store.orders import orders_between
+
+DAY = (datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC))
+ORDERS = 1_000
+FILL = """
+    ALTER TABLE store_order SET (autovacuum_enabled = off);
+    ALTER TABLE external_id SET (autovacuum_enabled = off);
+    INSERT INTO store_order (id, email, currency_code, total_minor, shipping_address,
+                             billing_address, status, placed_at)
+    SELECT 'order_' || n, 'anna@example.com', 'EUR', 2000, '{}', '{}', 'confirmed',
+           '2026-03-01T12:00:00Z' FROM generate_series(1, 1000) AS n;
+    INSERT INTO external_id (system, entity, external_id, internal_id)
+    SELECT 'erp', 'order', 'o-' || n, 'order_' || n FROM generate_series(1, 1000) AS n"""
+
+
+def discarded(plan: dict[str, Any]) -> Iterator[int]:
+    """Yields how many rows each part of a plan looks at in vain."""
+    yield from (count for name, count in plan.items() if name.startswith("Rows Removed"))
+    for part in plan.get("Plans", []):
+        yield from (count * part["Actual Loops"] for count in discarded(part))
+
+
+def test_no_order_is_held_against_all_others_when_the_store_has_no_statistics_yet(
+    engine: Engine,
+) -> None:
+    plans: list[dict[str, Any]] = []
+    with engine.begin() as connection:
+        connection.execute(text(FILL))
+
+        @event.listens_for(connection, "before_cursor_execute")
+        def explain(_: Any, cursor: Any, statement: str, values: Any, *others: Any) -> None:
+            cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + statement, values)
+            found = cursor.fetchone()[0]
+            plans.append((json.loads(found) if isinstance(found, str) else found)[0]["Plan"])
+
+        orders = orders_between(connection, *DAY)
+
+    assert (len(orders), len(plans)) == (ORDERS, 1)
+    assert {each.external_id for each in orders} == {f"o-{n}" for n in range(1, ORDERS + 1)}
+    assert sum(discarded(plans[0])) == 0
