@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from sqlalchemy import Engine
@@ -147,11 +148,20 @@ def ledger(engine: Engine) -> Ledger:
     return Ledger(engine)
 
 
-@pytest.fixture
-def sandbox() -> Iterator[RunningSandbox]:
-    """The outside systems on a free port, without Sanity's rate limit."""
+@pytest.fixture(scope="session")
+def lasting_sandbox() -> Iterator[RunningSandbox]:
+    """The outside systems on a free port, without rate limits; of all tests of this worker."""
     with RunningSandbox(SandboxOptions(port=0, rate_limit=False)) as running:
         yield running
+
+
+@pytest.fixture
+def sandbox(lasting_sandbox: RunningSandbox) -> RunningSandbox:
+    """The outside systems as if nobody had used them."""
+    for what in ("", "/state", "/effects"):
+        url = lasting_sandbox.addresses["faults"]["url"] + what
+        requests.delete(url, timeout=10).raise_for_status()
+    return lasting_sandbox
 
 
 @pytest.fixture

@@ -128,6 +128,7 @@ def build(options: SandboxOptions) -> Application:
     }
 
     def reset() -> None:
+        gate.forget_late()
         for system in systems.values():
             system.reset()
 
@@ -150,7 +151,8 @@ def build(options: SandboxOptions) -> Application:
         return found | {"faults": {"url": base_url + CONTROL_PREFIX}}
 
     routes = [route for system in systems.values() for route in system.router.routes]
-    return Application(Gate(app, routes, faults, record), addresses, state.close)
+    gate = Gate(app, routes, faults, record)
+    return Application(gate, addresses, state.close)
 
 
 def _sanity(options: SandboxOptions, state: StateFile, faults: Faults, record: Record) -> _System:

@@ -46,6 +46,11 @@ class Gate:
         self._late: set[asyncio.Task[None]] = set()
         self.hang_up: Callable[[tuple[str, int]], None] = lambda peer: None
 
+    def forget_late(self) -> None:
+        """Lets requests that are to be applied later never be applied."""
+        for task in self._late:
+            task.cancel()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Lets a request through to its system, or shows a fault on it."""
         if scope["type"] != "http" or scope["path"].startswith(CONTROL_PREFIX):

@@ -145,10 +145,17 @@ def test_a_thousand_deliveries_of_one_id_at_once_are_one_message(
     endpoint: Endpoint, engine: Engine
 ) -> None:
     headers = signed(BODY)
+
+    def deliver(_: int) -> int:
+        answer = endpoint.deliver(BODY, headers)
+        while answer.status_code == 503:  # on a busy machine some are asked to come again
+            assert int(answer.headers["Retry-After"]) > 0
+            answer = endpoint.deliver(BODY, headers)
+        message_id: int = as_json(answer, 202)["id"]
+        return message_id
+
     with ThreadPoolExecutor(50) as senders:
-        answers = list(senders.map(lambda _: endpoint.deliver(BODY, headers), range(1_000)))
-    assert [answer.status_code for answer in answers] == [202] * 1_000
-    assert len({answer.json()["id"] for answer in answers}) == 1
+        assert len(set(senders.map(deliver, range(1_000)))) == 1
     assert bodies(engine) == [BODY]
 
 

@@ -58,6 +58,15 @@ def test_a_late_request_applies_after_its_caller_has_gone(lake: Lake) -> None:
     assert eventually(lambda: lake.document("a"))
 
 
+def test_what_was_late_when_everything_is_forgotten_never_applies(lake: Lake) -> None:
+    lake.fault("late", system="sanity", seconds=0.3)
+    with pytest.raises(requests.ConnectionError):
+        write(lake)
+    lake.forget()
+    time.sleep(0.5)
+    assert lake.document("a") is None
+
+
 def test_a_delayed_request_applies_although_its_caller_gave_up(lake: Lake) -> None:
     lake.fault("delay", system="sanity", seconds=1.0)
     with pytest.raises(requests.Timeout):
