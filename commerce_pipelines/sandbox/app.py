@@ -188,7 +188,7 @@ def _erp(
     faults: Faults,
     record: Record,
 ) -> _System:
-    system = ErpSystem(state, lambda: load_erp_seeds(options.seed, original))
+    system = ErpSystem(state, load_erp_seeds(options.seed, original))
     access = ErpAccess(options.erp_api_key, limited=options.rate_limit)
     prefix, secret = f"{CONTROL_PREFIX}/erp", options.erp_webhook_secret
     return _System(

@@ -5,7 +5,6 @@ Belongs here: its parts together. Does not belong here: HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from commerce_pipelines.sandbox.erp.commits import Commits
@@ -25,10 +24,10 @@ class ErpSystem:
 
     Args:
         state: Where changes survive a restart.
-        seeds: Gives what a new one has.
+        seeds: What a new one has; its records are replaced by changes, and stay as they are.
     """
 
-    def __init__(self, state: StateFile, seeds: Callable[[], Seeds]) -> None:
+    def __init__(self, state: StateFile, seeds: Seeds) -> None:
         self._state = state
         self._seeds = seeds
         self._size: dict[str, Any] | None = state.load(_GENERATED).get(_SIZE)
@@ -56,7 +55,7 @@ class ErpSystem:
         self._plant()
 
     def _plant(self) -> None:
-        seeds = self._seeds()
+        seeds = self._seeds
         goods = seeds if self._size is None else generated(**self._size)
         self.products.plant(goods.products)
         self.terms.plant(goods.prices, goods.stock, seeds.companies)
