@@ -19,6 +19,7 @@ from commerce_pipelines.store.schema import migrate
 from commerce_pipelines_tests.benchmarks import (
     brand_syncs,
     carts,
+    erp_away,
     erp_products,
     imports,
     ledger,
@@ -73,6 +74,8 @@ def main(parts: Iterable[str]) -> None:
         if "carts" in wanted:
             heads = ("p50", "p95", "p99", "a second", "CPU a request", "other statuses")
             _show("A line added to a cart", ("", *heads), carts.rows(fresh))
+            heads = ("while the ERP says nothing", "median", "slowest", "answered")
+            _show("Without the ERP", heads, erp_away.rows(fresh))
         if "erp" in wanted:
             heads = ("products of the ERP, two variants each", "took", "a second", "requests")
             _show("ERP products", heads, erp_products.rows(fresh))

@@ -38,8 +38,8 @@ def rows(fresh: Callable[[], tuple[str, Engine]]) -> Iterator[tuple[str, ...]]:
         with RunningSandbox(options) as sandbox:
             for told, seconds in (("fresh price book", "86400"), ("asked live", NEVER_FRESH)):
                 url, engine = fresh()
-                _fill(engine)
-                with _endpoint(url, sandbox.addresses["erp"], seconds) as (process, address):
+                fill(engine)
+                with endpoint(url, sandbox.addresses["erp"], seconds) as (process, address):
                     _load(address, 4, 2.0)
                     for clients in CLIENTS:
                         yield f"{told}, {clients} clients", *_measured(process, address, clients)
@@ -58,7 +58,8 @@ def _sold() -> dict[str, Any]:
     }
 
 
-def _fill(engine: Engine) -> None:
+def fill(engine: Engine) -> None:
+    """Fills the store with variants that the ERP knows, and the price book."""
     sold_many(engine, VARIANTS)
     with engine.begin() as connection:
         connection.execute(
@@ -74,9 +75,10 @@ def _fill(engine: Engine) -> None:
 
 
 @contextmanager
-def _endpoint(
+def endpoint(
     url: str, erp: dict[str, str], fresh_seconds: str
 ) -> Iterator[tuple[psutil.Process, str]]:
+    """Runs an endpoint as a process of its own; gives it and its address."""
     settings = {
         "POSTGRES_URL": url,
         "ENDPOINT_PORT": "0",
