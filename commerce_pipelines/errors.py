@@ -10,7 +10,7 @@ The tree, permanent or transient decided once:
     │   ├── Conflict            the other side has a newer or competing state
     │   ├── Declined            a rule of the trade says no, with a code for programs
     │   ├── Refused             another system said a definite no
-    │   │   └── Unauthorised    ... because of our credentials
+    │   ├── Unauthorised        ... to our credentials, which says nothing of the request
     │   ├── ConfigurationError  a setting is missing or wrong
     │   └── NeedsPerson         only a person may decide; the saga is parked
     ├── TransientError          trying again may help
@@ -72,7 +72,7 @@ class Refused(PermanentError):
     """The other system refused the request."""
 
 
-class Unauthorised(Refused):
+class Unauthorised(PermanentError):
     """The other system refused our credentials; check the token in the settings."""
 
 

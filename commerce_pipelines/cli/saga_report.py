@@ -7,6 +7,7 @@ any width. What is long is shortened here and whole in `--json`.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from datetime import datetime
@@ -68,11 +69,16 @@ def _print_step(saga_id: str, step: Facts) -> None:
         print_text(f"  {', '.join(counts)}")
     elif "documents" not in step:
         for name in ("plan", "result", "undo_result"):
-            if step.get(name):
-                print_text(f"  {name}: {_shown(step[name])}")
+            told = _shown(step[name]) if step.get(name) else ""
+            # What is long is compared field by field below.
+            if told and not (step.get("records") and told.endswith("…")):
+                print_text(f"  {name}: {told}")
     _print_things(step.get("documents", []), "id")
     _print_things(step.get("products", []), "product_id")
-    _print_things(step.get("brands", []), "id")
+    for name in ("brands", "orders", "records"):
+        _print_things(step.get(name, []), "id")
+    for word in step.get("to_do", []):
+        print_text(f"  to do there by hand: {word}")
     for one in step["errors"]:
         print_text(f"  error at {shown_moment(one['at'])}: {one['error']}")
     for request in step["requests"]:
@@ -80,12 +86,14 @@ def _print_step(saga_id: str, step: Facts) -> None:
 
 
 def _print_things(things: list[Facts], id_: str) -> None:
-    """Prints documents, products or brands: what was there, what we wrote, what is there now."""
+    """Prints what a step changed: what was there, what we wrote, what is there now."""
     for thing in things[:MOST_THINGS]:
         how = "created by us" if thing["before"] in (None, {}) else "changed by us"
+        how = f"perhaps {how}" if thing.get("in_doubt") else how
+        how = "there before us" if thing.get("undo") == "found" else how
         undo = f", {_UNDO[thing['undo']]}" if "undo" in thing else ""
         now = thing.get("now") or {}
-        title = now.get("title") or now.get("name")
+        title = now.get("title") or now.get("name") or now.get("number")
         print_text(f"  {thing[id_]}{f' {_cut(title)}' if title else ''}: {how}{undo}")
         for name, told in _fields(thing):
             print_text(f"    {name}: {told}")
@@ -97,11 +105,12 @@ def _fields(thing: Facts) -> Iterator[tuple[str, str]]:
     """Yields the fields that say something: changed by us, or by somebody after us."""
     before, now = thing["before"] or {}, thing.get("now") or {}
     ours = thing["written"] if "written" in thing else _written(thing, now)
+    wrote = "we may have written" if thing.get("in_doubt") else "we wrote"
     for name in ours:
         edited = bool(now) and now.get(name) != ours[name]
         changed = bool(before) and before.get(name) != ours[name]
         if name not in _OF_THE_ROW and (edited or changed):
-            told = f"was {_cut(before.get(name))}, we wrote {_cut(ours[name])}"
+            told = f"was {_cut(before.get(name))}, {wrote} {_cut(ours[name])}"
             yield name, f"{told}, is {_cut(now.get(name))}" if edited else told
 
 
@@ -120,22 +129,27 @@ def _cut(value: Any) -> str:
 def _print_request(saga_id: str, request: Facts) -> None:
     print_text(f"\n  # {request['why']}")
     source = f"  commerce-pipelines sagas show {saga_id} --request {request['id']} |"
-    if request.get("optional"):
+    if "sql" in request and request.get("optional"):
         print_text(request["sql"].rstrip())
     elif "sql" in request:
         print_text(f'{source}\n    psql -v ON_ERROR_STOP=1 "$POSTGRES_URL"')
     elif request["body"] is None:
-        print_text(_curl(request))
+        print_text(curl(request))
     else:
-        print_text(f"{source}\n{_curl(request)}")
+        print_text(f"{source}\n{curl(request)}")
 
 
-def _curl(request: Facts) -> str:
-    # In double quotes, so that the shell puts the token in.
-    headers = [f'-H "{name}: {value}"' for name, value in request["headers"].items()]
+def curl(request: Facts) -> str:
+    """Returns the command that sends a request, with the body on its standard input."""
+    headers = [_header(f"{name}: {value}") for name, value in request["headers"].items()]
     first = f"    curl -X {request['method']} {shlex.quote(request['url'])}"
     body = [] if request["body"] is None else ["--data-binary @-"]
     return " \\\n      ".join([first, *headers, *body])
+
+
+def _header(line: str) -> str:
+    # In double quotes the shell puts the token in; in what others have written it shall do nothing.
+    return f'-H "{line}"' if _WITH_TOKEN.fullmatch(line) else f"-H {shlex.quote(line)}"
 
 
 def request_body(request: Facts) -> str:
@@ -153,6 +167,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
 
 
+_WITH_TOKEN = re.compile(r"(?:Authorization|X-Api-Key): (?:[Bb]earer )?\$[A-Z_]+")
 _UNDO = {
     "delete": "to delete",
     "restore": "to restore",
@@ -161,8 +176,16 @@ _UNDO = {
     "gone": "gone",
     "restored": "restored already",
     "in_use": "to delete once no product has it",
+    "found": "to leave",
+    "cancel": "to cancel",
+    "cancelled": "cancelled",
+    "confirm": "to confirm",
+    "confirmed": "confirmed already",
+    "confirmed_there": "confirmed by somebody since",
+    "send": "not known whether written",
+    "absent": "not written",
 }
 # What every write of a row changes says nothing.
 _OF_THE_ROW = frozenset(
-    {"id", "feed_hash", "message_id", "version", "saga_id", "created_at", "updated_at"}
+    {"id", "feed_hash", "erp_hash", "message_id", "version", "saga_id", "created_at", "updated_at"}
 )

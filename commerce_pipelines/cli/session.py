@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from commerce_pipelines.connectors.brands import BrandSystem
+    from commerce_pipelines.connectors.erp.port import Erp
     from commerce_pipelines.connectors.sanity import Sanity
     from commerce_pipelines.services.operations import Desk
     from commerce_pipelines.settings import Settings
@@ -50,11 +51,12 @@ def open_desk(home: Path | None, *, with_systems: bool = False) -> Iterator[Desk
     with open_store(home) as (settings, engine):
         sanity = _open_sanity(settings) if with_systems else None
         brand_system = _open_brand_system(settings) if with_systems else None
+        erp = _open_erp(settings) if with_systems else None
         try:
             areas = (PRODUCTS, BRANDS) if settings.has_brand_system else (PRODUCTS,)
-            yield Desk(engine, sanity, settings.dagster_url, brand_system, areas)
+            yield Desk(engine, sanity, settings.dagster_url, brand_system, erp, areas)
         finally:
-            for opened in (sanity, brand_system):
+            for opened in (sanity, brand_system, erp):
                 if opened is not None:
                     opened.close()
 
@@ -86,6 +88,24 @@ def _open_brand_system(settings: Settings) -> BrandSystem | None:
     return BrandSystem.open(
         url=settings.brands_url,
         api_key=settings.brands_api_key.get_secret_value(),
+        budget=UnlimitedBudget(),
+        retry=RetryPolicy(budget_seconds=PATIENCE_SECONDS),
+    )
+
+
+def _open_erp(settings: Settings) -> Erp | None:
+    from commerce_pipelines.connectors.erp.opening import open_erp
+    from commerce_pipelines.connectors.rate_budget import UnlimitedBudget
+    from commerce_pipelines.connectors.retry import RetryPolicy
+
+    lacks_shop = settings.erp_kind == "tryton" and settings.erp_shop is None
+    if settings.erp_url is None or settings.erp_api_key is None or lacks_shop:
+        return None
+    return open_erp(
+        kind=settings.erp_kind,
+        url=settings.erp_url,
+        api_key=settings.erp_api_key.get_secret_value(),
+        shop=settings.erp_shop,
         budget=UnlimitedBudget(),
         retry=RetryPolicy(budget_seconds=PATIENCE_SECONDS),
     )

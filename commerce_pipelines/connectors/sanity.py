@@ -211,7 +211,7 @@ def seal_of(transaction_id: str) -> dict[str, Any]:
     return {"createIfNotExists": seal}
 
 
-def _unread(document_id: str, reason: object) -> Refused:
+def _unread(document_id: str, reason: object) -> Refused | Unauthorised:
     """Returns the error for a document that is neither there nor said to be missing."""
     if reason in {"permission", "permissions"}:
         return Unauthorised(f"The token may not read the Sanity document {document_id}.")

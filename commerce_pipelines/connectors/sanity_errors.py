@@ -21,7 +21,6 @@ from commerce_pipelines.errors import (
     CommerceError,
     Conflict,
     Refused,
-    Unauthorised,
     Unknown,
 )
 
@@ -92,7 +91,7 @@ def mutation_error_for(answer: Answer) -> CommerceError | None:
     items = tuple(_items(answer))
     if isinstance(error, Conflict):
         return DocumentsConflict(str(error), items)
-    if isinstance(error, Refused) and not isinstance(error, Unauthorised):
+    if isinstance(error, Refused):
         return DocumentsRefused(str(error), items)
     return error
 

@@ -15,7 +15,9 @@ from sqlalchemy import Connection
 from commerce_pipelines.saga.parked import ParkedStep, count_parked, list_parked
 from commerce_pipelines.services.areas import PRODUCTS, Area, kinds_of, topics_of
 from commerce_pipelines.services.brand_sync import CreateBrands
+from commerce_pipelines.services.erp_product_sync import StorePage
 from commerce_pipelines.services.product_steps import UpsertProducts
+from commerce_pipelines.services.product_update_steps import UpdateStoreProduct
 from commerce_pipelines.store.inbox_health import (
     DeadMessage,
     count_dead,
@@ -27,6 +29,8 @@ MOST_TOLD = 20
 MOST_WAITING = 10_000
 LONGEST_WAIT_SECONDS = 600.0
 LONGEST_ERROR = 400
+# The steps that change the store's products.
+IN_CATALOG = frozenset({UpsertProducts.name, StorePage.name, UpdateStoreProduct.name})
 DECISIONS = {
     "retry": "the cause is gone: try the undo again",
     "accept": "what is there now is right: leave it as it is",
@@ -180,14 +184,15 @@ def _advice(step: ParkedStep) -> str:
     if any(sign in step.error for sign in _SIGNS_OF_UNKNOWN):
         return _UNKNOWN_STEP
     system = system_of(step.name)
-    if step.name == UpsertProducts.name:
+    if step.name in IN_CATALOG:
         return _PRODUCTS
     if step.name == CreateBrands.name:
         return _NEW_BRANDS
     kind = step.error.removeprefix("A late effect: ").partition(":")[0]
     advice = _BY_SYSTEM.get(system, {}).get(kind)
-    named = _NAMES.get(system, system)
-    return advice or _BY_ERROR.get(kind, _REFUSED).format(system=named)
+    refused = _IN_STORE if system == "store" else _REFUSED
+    general = _FORWARD.get(kind, _STUCK) if step.pivoted else _BY_ERROR.get(kind, refused)
+    return advice or general.format(system=_NAMES.get(system, system))
 
 
 def _concern_of_message(message: DeadMessage) -> Concern:
@@ -213,7 +218,7 @@ def _times(tries: int) -> str:
 # How Sanity and gateways say in JSON what is wrong.
 _SENTENCE = re.compile(r'"(?:description|message)": ?"((?:[^"\\]|\\.)+)"')
 
-_SIGNS_OF_UNKNOWN = ("No undo is known", "Nobody knows how to look")
+_SIGNS_OF_UNKNOWN = ("No undo is known", "Nobody knows how to look", "Nobody knows how to finish")
 
 _UNKNOWN_STEP = (
     "This version does not know the step: deploy the one that does, then retry; or undo by hand "
@@ -222,6 +227,9 @@ _UNKNOWN_STEP = (
 _PRODUCTS = (
     "Take away what the error names, then retry; or leave that product as it is with the SQL "
     "printed, then retry."
+)
+_IN_STORE = (
+    "Take away what the error names, then retry; or undo it with the SQL printed, then resolve."
 )
 _NEW_BRANDS = (
     "Give the products that have the new brands another one, then retry; or accept, and the new "
@@ -238,6 +246,14 @@ _REFUSED = (
     "The undo is refused for what is in it: put back by hand what stood there before, then "
     "resolve; or accept what is there now."
 )
+_SILENT_FORWARD = (
+    "When {system} answers again, and what the error names is mended: retry. Or finish it by hand "
+    "with what is printed, then retry."
+)
+_STUCK = (
+    "Have what the error names mended, in {system} or in the store, then retry; or accept: what "
+    "came before it is undone, and its message comes again."
+)
 _BY_ERROR = {
     "NeedsPerson": _PERSON,
     "ConfigurationError": _SETTINGS,
@@ -247,7 +263,15 @@ _BY_ERROR = {
     "Unknown": _SILENT,
     "Busy": _SILENT,
 }
-_NAMES = {"brands": "the brand system"}
+# Of a saga past its point of no return.
+_FORWARD = {
+    "ConfigurationError": _SETTINGS,
+    "Unauthorised": _RIGHTS,
+    "Unavailable": _SILENT_FORWARD,
+    "Unknown": _SILENT_FORWARD,
+    "Busy": _SILENT_FORWARD,
+}
+_NAMES = {"brands": "the brand system", "erp": "the ERP"}
 _IN_SANITY = {
     "Unauthorised": "Give the token in SANITY_SECRET_TOKEN the right to read, write and delete, "
     "or set another one and restart; then retry.",
@@ -257,4 +281,5 @@ _IN_BRANDS = {
     "Unauthorised": "Set the key of the brand system in BRANDS_API_KEY, restart; then retry.",
     "NotFound": "Set BRANDS_URL to what it was, restart; then retry.",
 }
-_BY_SYSTEM = {"sanity": _IN_SANITY, "brands": _IN_BRANDS}
+_IN_ERP = {"Unauthorised": "Set the key of the ERP in ERP_API_KEY, restart; then retry."}
+_BY_SYSTEM = {"sanity": _IN_SANITY, "brands": _IN_BRANDS, "erp": _IN_ERP}

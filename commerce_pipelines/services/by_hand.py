@@ -1,4 +1,4 @@
-"""What a person sends to finish a parked step by hand: requests to the CMS, SQL for the store.
+"""What a person sends to finish a parked step by hand: requests to the CMS, SQL for products.
 
 They do what the undo would do with things as they are now, under the same
 guards: what somebody changed in between is refused, never overwritten. The id of
@@ -10,23 +10,29 @@ from __future__ import annotations
 from commerce_pipelines.connectors.sanity import Sanity, seal_of
 from commerce_pipelines.saga.step import JSON
 from commerce_pipelines.services.document_steps import UndoPlan
+from commerce_pipelines.services.erp_product_sync import WATERMARK, StorePage
+from commerce_pipelines.services.product_steps import UpsertProducts
 from commerce_pipelines.store.catalog_undo import leave_script, undo_script
+from commerce_pipelines.store.product_changes import announce_script
+from commerce_pipelines.store.watermarks import take_back_script
 
 PRODUCT = "PRODUCT_ID"
 
 
 def store_requests(step: JSON) -> list[JSON]:
     """Returns the SQL that undoes a saga's products, and what leaves one of them out."""
+    script, leaving = undo_script(step["saga_id"]), leave_script(step["saga_id"], PRODUCT)
+    if step["name"] != UpsertProducts.name:
+        # No word of the PIM follows that would bring the document.
+        leaving = announce_script(PRODUCT) + leaving
+    if step["name"] == StorePage.name and step["result"]["watermark"]:
+        script += take_back_script(WATERMARK, step["result"]["watermark"])
     return [
-        {
-            "id": f"{step['seq']}-sql",
-            "why": "undoes the step",
-            "sql": undo_script(step["saga_id"]),
-        },
+        {"id": f"{step['seq']}-sql", "why": "undoes the step", "sql": script},
         {
             "id": f"{step['seq']}-leave",
             "why": "leaves one product as it is now, if you want that: put its id in, then retry",
-            "sql": leave_script(step["saga_id"], PRODUCT),
+            "sql": leaving,
             "optional": True,
         },
     ]

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from commerce_pipelines.connectors.brands import BrandSystem
+from commerce_pipelines.connectors.erp.port import Erp
 from commerce_pipelines.connectors.sanity import Sanity
 from commerce_pipelines.saga import operations as ledger
 from commerce_pipelines.saga.operations import Decision
@@ -22,17 +23,21 @@ from commerce_pipelines.saga.states import SagaStatus, StepState
 from commerce_pipelines.saga.step import JSON
 from commerce_pipelines.services.areas import PRODUCTS, Area
 from commerce_pipelines.services.attention import (
+    IN_CATALOG,
     backlog_concerns,
     brief,
     dead_concerns,
     parked_concerns,
 )
-from commerce_pipelines.services.product_steps import UpsertProducts
+from commerce_pipelines.services.erp_product_sync import StorePage
+from commerce_pipelines.services.product_update_steps import UpdateStoreProduct
 from commerce_pipelines.services.saga_report import describe_saga
 from commerce_pipelines.store import message_operations as inbox
+from commerce_pipelines.store.catalog_sharing import announce_changed_documents
 from commerce_pipelines.store.catalog_undo import leave_products
 from commerce_pipelines.store.message_reads import load_delivery
 from commerce_pipelines.store.price_book_figures import load_age
+from commerce_pipelines.store.product_changes import announce_document
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Desk:
         sanity: The CMS; None when it is not configured.
         dagster_url: Dagster's UI, for links to runs.
         brand_system: The brand system; None when it is not configured.
+        erp: The ERP; None when it is not configured.
         areas: What is waited for; brands only where there is a brand system.
     """
 
@@ -51,6 +57,7 @@ class Desk:
     sanity: Sanity | None = None
     dagster_url: str | None = None
     brand_system: BrandSystem | None = None
+    erp: Erp | None = None
     areas: Sequence[Area] = (PRODUCTS,)
 
     def status(self) -> JSON:
@@ -136,7 +143,9 @@ class Desk:
         """Leaves parked steps as they are and returns the saga's status."""
         with self.engine.begin() as connection:
             steps = ledger.load_saga(connection, saga_id)["steps"]
-            if any(step["name"] == UpsertProducts.name for step in _chosen(steps, seq)):
+            left = [step for step in _chosen(steps, seq) if step["name"] in IN_CATALOG]
+            for step in left:
+                _announce_documents(connection, step)
                 leave_products(connection, saga_id)
             ledger.accept(connection, saga_id, decision, seq)
             return ledger.status_of(connection, saga_id)
@@ -158,8 +167,17 @@ class Desk:
             saga_id,
             sanity=self.sanity,
             brand_system=self.brand_system,
+            erp=self.erp,
             dagster_url=self.dagster_url,
         )
+
+
+def _announce_documents(connection: Connection, step: JSON) -> None:
+    """Has the documents of what stays looked at, where no word of the PIM follows that does it."""
+    if step["name"] == StorePage.name:
+        announce_changed_documents(connection, step["saga_id"])
+    if step["name"] == UpdateStoreProduct.name:
+        announce_document(connection, step["plan"]["product_id"])
 
 
 def _chosen(steps: list[JSON], seq: int | None) -> list[JSON]:

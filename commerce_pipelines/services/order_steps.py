@@ -61,7 +61,7 @@ class CreateErpOrder(ExternalStep):
     def look(self, plan: JSON, key: str) -> JSON | None:
         """Finds it by our id, unless it is what another saga has exported meanwhile."""
         found = self.erp.find_order(plan["order_id"])
-        if found is None or _is(found, OrderStatus.CANCELLED) or self._is_of_another(found, key):
+        if found is None or _is(found, OrderStatus.CANCELLED) or self.is_of_another(found, key):
             return None
         return as_result(found)
 
@@ -71,11 +71,11 @@ class CreateErpOrder(ExternalStep):
         Raises:
             NeedsPerson: Somebody has confirmed it there.
         """
-        if _status(result["status"]) is not OrderStatus.PLACED:
+        if status_of(result["status"]) is not OrderStatus.PLACED:
             return Undo(superseded=True, report={"was_there": result["external_id"]})
         found = self.erp.find_order(plan["order_id"])
         if found is not None and found.external_id == result["external_id"]:
-            if self._is_of_another(found, key):
+            if self.is_of_another(found, key):
                 return Undo(superseded=True, report={"exported_again": found.external_id})
             if not _is(found, OrderStatus.PLACED) and not _is(found, OrderStatus.CANCELLED):
                 raise NeedsPerson(
@@ -83,19 +83,24 @@ class CreateErpOrder(ExternalStep):
                 )
         return self._cancel(result["external_id"])
 
+    def is_of_another(self, found: ErpOrder, key: str) -> bool:
+        """Tells whether an order there is what another saga than the key's has exported.
+
+        Raises:
+            Busy: Another saga is exporting it just now.
+        """
+        saga_id = key.rpartition("-")[0]
+        with self.engine.connect() as connection:
+            return is_exported_by_another(
+                connection, KIND, found.reference or "", saga_id, found.external_id
+            )
+
     def _cancel(self, external_id: str) -> Undo:
         try:
             self.erp.cancel_order(external_id)
         except NotFound:
             return Undo(report={"gone": external_id})
         return Undo(report={"cancelled": external_id})
-
-    def _is_of_another(self, found: ErpOrder, key: str) -> bool:
-        saga_id = key.rpartition("-")[0]
-        with self.engine.connect() as connection:
-            return is_exported_by_another(
-                connection, KIND, found.reference or "", saga_id, found.external_id
-            )
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,7 @@ class ConfirmErpOrder(ExternalStep):
         found = self.erp.find_order(plan["order_id"])
         if found is None or found.external_id != plan["external_id"]:
             return None
-        is_confirmed = _status(found.status) not in (OrderStatus.PLACED, OrderStatus.CANCELLED)
+        is_confirmed = status_of(found.status) not in (OrderStatus.PLACED, OrderStatus.CANCELLED)
         return as_result(found) if is_confirmed else None
 
     def undo(self, plan: JSON, result: JSON, key: str) -> Undo:
@@ -160,7 +165,7 @@ class NoteOrder(TransactionalStep):
         word = StatusWord(
             external_id=there["external_id"],
             reference=order_id,
-            status=_status(there["status"]),
+            status=status_of(there["status"]),
             word=there["status"],
             changed_at=datetime.fromisoformat(there["changed_at"]),
         )
@@ -187,13 +192,13 @@ def as_result(order: ErpOrder) -> JSON:
 
 def is_draft(result: JSON) -> bool:
     """Tells whether the ERP's order still waits to be confirmed."""
-    return _status(result["status"]) is OrderStatus.PLACED
+    return status_of(result["status"]) is OrderStatus.PLACED
+
+
+def status_of(word: str) -> OrderStatus:
+    """Returns what a word there means; one that we do not know is no draft, so confirmed."""
+    return STATUS_OF.get(word, OrderStatus.CONFIRMED)
 
 
 def _is(order: ErpOrder, status: OrderStatus) -> bool:
-    return _status(order.status) is status
-
-
-def _status(word: str) -> OrderStatus:
-    """Returns what a word means; one that we do not know is no draft, so at least confirmed."""
-    return STATUS_OF.get(word, OrderStatus.CONFIRMED)
+    return status_of(order.status) is status

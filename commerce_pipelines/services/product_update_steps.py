@@ -116,7 +116,7 @@ class WriteErpProduct(ExternalStep):
                 is_back = now.details == before.details
                 return Undo(superseded=not is_back, report={"restored": 0})
             try:
-                self.erp.write_product(now.external_id, back, now, _undo_key(key, now, back))
+                self.erp.write_product(now.external_id, back, now, undo_key(key, now, back))
             except (Conflict, NotFound):
                 continue
             kept = "" if back == before.details else "others have changed other fields"
@@ -179,6 +179,7 @@ def _result(written: ErpDetails, now: ErpProduct) -> JSON:
     return {"written": asdict(written), "there": as_json(now)}
 
 
-def _undo_key(key: str, now: ErpProduct, back: ErpDetails) -> str:
+def undo_key(key: str, now: ErpProduct, back: ErpDetails) -> str:
+    """Returns the key under which a step puts a product back from what it is now."""
     digest = blake2b(repr((now, back)).encode(), digest_size=6).hexdigest()
     return f"{key}-undo-{digest}"

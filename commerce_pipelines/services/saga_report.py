@@ -1,6 +1,6 @@
 """One saga for a person: what it did, what is there now, and what would finish it.
 
-Belongs here: putting together what ledger, store and CMS know of a saga. Does
+Belongs here: putting together what ledger, store and other systems know of a saga. Does
 not belong here: what waits at all (`attention`), requests and SQL that finish a
 step (`by_hand`), and how it is printed.
 """
@@ -12,16 +12,22 @@ from collections import Counter
 from sqlalchemy import Connection, Engine
 
 from commerce_pipelines.connectors.brands import BrandSystem
+from commerce_pipelines.connectors.erp.port import Erp
 from commerce_pipelines.connectors.sanity import Sanity
 from commerce_pipelines.errors import CommerceError
 from commerce_pipelines.saga import operations as ledger
 from commerce_pipelines.saga.parked import ParkedStep
 from commerce_pipelines.saga.states import NOTHING_TO_UNDO, StepState
 from commerce_pipelines.saga.step import JSON
-from commerce_pipelines.services import brand_report, by_hand
-from commerce_pipelines.services.attention import brief, concern_of_step, decisions, system_of
+from commerce_pipelines.services import brand_report, by_hand, erp_report, order_report
+from commerce_pipelines.services.attention import (
+    IN_CATALOG,
+    brief,
+    concern_of_step,
+    decisions,
+    system_of,
+)
 from commerce_pipelines.services.document_steps import WriteDocuments, plan_undo
-from commerce_pipelines.services.product_steps import UpsertProducts
 from commerce_pipelines.store import message_operations as inbox
 from commerce_pipelines.store.revisions import count_revisions, load_revisions
 
@@ -35,6 +41,7 @@ def describe_saga(
     *,
     sanity: Sanity | None,
     brand_system: BrandSystem | None,
+    erp: Erp | None,
     dagster_url: str | None,
 ) -> JSON:
     """Returns everything that is known of a saga, and what would finish it.
@@ -44,6 +51,7 @@ def describe_saga(
         saga_id: The saga.
         sanity: The CMS; None when it is not configured.
         brand_system: The brand system; None when it is not configured.
+        erp: The ERP; None when it is not configured.
         dagster_url: Dagster's UI, for links to runs.
 
     Raises:
@@ -58,6 +66,12 @@ def describe_saga(
             step.update(_look_at_documents(sanity, step))
         if step["name"] in brand_report.IN_BRAND_SYSTEM and _is_open(step):
             step.update(brand_report.describe_there(brand_system, step))
+        if step["name"] in erp_report.IN_ERP and _is_open(step):
+            step.update(erp_report.describe_product(erp, step))
+        if step["name"] in order_report.IN_ERP and _is_open(step):
+            step.update(order_report.describe_there(erp, engine, step))
+        if saga["pivoted"] and step["state"] != StepState.PARKED:
+            _leave_out_undo(step)
     runs = [saga["root_run_id"], saga["last_run_id"], *(one["run_id"] for one in messages)]
     return {
         **_head(saga),
@@ -117,14 +131,22 @@ def _describe_step(connection: Connection, saga: JSON, step: JSON) -> JSON:
         documents = known.pop("plan").get("documents", [])
         known["document_count"] = len(documents)
         return {**known, "documents": documents} if is_open else known
-    if step["name"] == UpsertProducts.name and is_open:
+    if step["name"] in IN_CATALOG and is_open:
         known["undo_counts"] = count_revisions(connection, saga["saga_id"])
         known["products"] = load_revisions(connection, saga["saga_id"], MOST_SHOWN)
         if step["state"] == StepState.PARKED:
             known["requests"] = by_hand.store_requests(step)
     if step["name"] in brand_report.IN_STORE and is_open:
         known |= brand_report.describe_in_store(connection, saga["saga_id"], step)
+    if step["name"] in order_report.IN_STORE and is_open:
+        known |= order_report.describe_in_store(connection, saga["saga_id"], step)
     return known
+
+
+def _leave_out_undo(step: JSON) -> None:
+    """Tells nothing of an undo that is not going to be."""
+    for thing in (*step.get("records", ()), *step.get("orders", ())):
+        thing.pop("undo", None)
 
 
 def _is_open(step: JSON) -> bool:

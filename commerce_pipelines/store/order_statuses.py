@@ -84,7 +84,7 @@ def restore_statuses(connection: Connection, saga_id: str) -> dict[str, int]:
     Returns:
         How many orders were restored, and how many are left as somebody else changed them.
     """
-    row = connection.execute(_RESTORE, {"saga": saga_id}).one()
+    row = connection.execute(RESTORE_STATUSES, {"saga": saga_id}).one()
     return {"restored": row.restored, "superseded": row.superseded}
 
 
@@ -163,7 +163,7 @@ _APPLY: Final = text("""
     bindparam("words", type_=JSONB)
 )
 
-_RESTORE: Final = text("""
+RESTORE_STATUSES: Final = text("""
     WITH mine AS MATERIALIZED (
         SELECT order_id, version, before FROM order_revision
         WHERE saga_id = :saga AND undone_at IS NULL),

@@ -116,8 +116,8 @@ def link_order(connection: Connection, saga_id: str, order_id: str, external_id:
 def unlink_order(connection: Connection, saga_id: str, order_id: str) -> bool:
     """Forgets what `link_order` noted for a saga; tells whether it was still so."""
     names = {"saga": saga_id, "order": order_id}
-    connection.execute(_UNCONFIRM_RESERVATION, names)
-    return connection.execute(_UNLINK, names).rowcount > 0
+    connection.execute(UNCONFIRM_RESERVATION, names)
+    return connection.execute(UNLINK, names).rowcount > 0
 
 
 def is_exported_by_another(
@@ -211,7 +211,7 @@ _EXPORTED_BY_ANOTHER: Final = text(f"""
                      AND external_id = :external_id AND internal_id = :order
                      AND saga_id IS DISTINCT FROM :saga) AS is_known""")
 
-_UNLINK: Final = text(f"""
+UNLINK: Final = text(f"""
     DELETE FROM external_id WHERE system = '{SYSTEM}' AND entity = '{ENTITY}'
         AND internal_id = :order AND saga_id = :saga""")
 
@@ -220,7 +220,7 @@ _CONFIRM_RESERVATION: Final = text("""
     UPDATE reservation SET confirmed_at = now()
     WHERE order_id = :order AND confirmed_at IS NULL AND released_at IS NULL""")
 
-_UNCONFIRM_RESERVATION: Final = text(f"""
+UNCONFIRM_RESERVATION: Final = text(f"""
     UPDATE reservation SET confirmed_at = NULL
     WHERE order_id = :order AND released_at IS NULL AND EXISTS (
         SELECT FROM external_id WHERE system = '{SYSTEM}' AND entity = '{ENTITY}'

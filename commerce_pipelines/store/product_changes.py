@@ -14,6 +14,7 @@ from commerce_pipelines.domain.product_changes import ProductChanges, VariantCha
 from commerce_pipelines.errors import Conflict, InvalidInput, NotFound
 from commerce_pipelines.store.announcements import announce_documents
 from commerce_pipelines.store.catalog_import import hold_products, take_products
+from commerce_pipelines.store.sql_script import inlined, quoted
 
 
 def erp_product_id(connection: Connection, product_id: str) -> str:
@@ -118,6 +119,11 @@ def _replace_variants(
 def announce_document(connection: Connection, product_id: str) -> None:
     """Has the document of a product looked at."""
     connection.execute(_ANNOUNCE, {"id": product_id})
+
+
+def announce_script(product_id: str) -> str:
+    """Returns SQL that has the document of a product looked at."""
+    return inlined(_ANNOUNCE, {"id": quoted(product_id)}) + ";\n"
 
 
 def parked_holder(connection: Connection, kind: str, product_id: str) -> str | None:

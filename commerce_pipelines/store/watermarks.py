@@ -7,6 +7,8 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
+from commerce_pipelines.store.sql_script import inlined, quoted
+
 
 class Watermark(NamedTuple):
     """How far a system was read.
@@ -38,6 +40,13 @@ def advance(connection: Connection, name: str, at: datetime) -> dict[str, Any]:
 def take_back(connection: Connection, name: str, noted: dict[str, Any]) -> None:
     """Has a system read again from where it was, unless it was read further since."""
     connection.execute(_TAKE_BACK, {"name": name, **noted})
+
+
+def take_back_script(name: str, noted: dict[str, Any]) -> str:
+    """Returns SQL that has a system read again as `take_back` does."""
+    names = {"name": name, **noted}
+    values = {each: "NULL" if it is None else quoted(str(it)) for each, it in names.items()}
+    return inlined(_TAKE_BACK, values) + ";\n"
 
 
 def add_to_total(connection: Connection, name: str, count: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import requests
 from sqlalchemy import text
 
+from commerce_pipelines.cli.saga_report import curl
 from commerce_pipelines.connectors.sanity import Sanity
 from commerce_pipelines.errors import CommerceError
 from commerce_pipelines.saga.ledger import Ledger
@@ -134,6 +136,25 @@ def test_what_a_request_sends_can_be_piped_into_a_program(run: Commands, parked:
     said = run("sagas", "show", parked, "--request", "2-sent")
     assert (said.exit_code, said.stdout) == (1, "")
     assert "Nothing is left to send as 2-sent" in said.stderr
+
+
+def test_the_shell_puts_the_token_in_and_does_nothing_with_what_others_have_written() -> None:
+    revision = "\"7\" $HOME `id` $(id) 'a' \\ !"
+    headers = {"Authorization": "Bearer $ERP_API_KEY", "If-Match": revision}
+    url = "http://erp.example/products/a%20b?c='$HOME'"
+    command = curl({"method": "PUT", "url": url, "headers": headers, "body": {}})
+
+    said = subprocess.run(
+        ["sh", "-c", f"curl() {{ printf '%s\\n' \"$@\"; }}\n{command}"],
+        env={"ERP_API_KEY": "key-1", "HOME": "/home/anna"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+
+    assert f"If-Match: {revision}" in said
+    assert "Authorization: Bearer key-1" in said
+    assert url in said
 
 
 def test_a_request_holds_every_character_as_it_was(

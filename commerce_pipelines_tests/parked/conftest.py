@@ -57,5 +57,7 @@ def person(postgres_url: str, sandbox: RunningSandbox, tmp_path: Path) -> Person
         "SANITY_SECRET_TOKEN": sanity["token"],
         "BRANDS_URL": sandbox.addresses["brands"]["url"],
         "BRANDS_API_KEY": sandbox.addresses["brands"]["api_key"],
+        "ERP_URL": sandbox.addresses["erp"]["url"],
+        "ERP_API_KEY": sandbox.addresses["erp"]["api_key"],
     }
     return Person(Commands(settings), settings)

@@ -39,7 +39,23 @@ class Person:
         for step in reversed(printed["steps"]):
             for request in step["requests"]:
                 if not request.get("optional"):
-                    self._send(request)
+                    self.send_one(request)
+
+    def send_one(self, request: Printed) -> None:
+        """Sends one request, or runs its SQL."""
+        if "sql" in request:
+            self.run_sql(request["sql"])
+            return
+        headers = {
+            name: Template(value).substitute(self.settings)
+            for name, value in request["headers"].items()
+        }
+        answer = requests.request(
+            request["method"], request["url"], headers=headers, json=request["body"], timeout=30
+        )
+        # What the print says of a seal: it came too late, and what follows undoes the write.
+        landed = answer.status_code == 409 and "409 means that it has landed" in request["why"]
+        assert landed or answer.ok, answer.text
 
     def decide(self, printed: Printed, decision: str) -> None:
         """Types the printed command."""
@@ -54,18 +70,3 @@ class Person:
         url = self.settings["POSTGRES_URL"].replace("+psycopg", "")
         with psycopg.connect(url) as connection:
             connection.execute(script.encode())
-
-    def _send(self, request: Printed) -> None:
-        if "sql" in request:
-            self.run_sql(request["sql"])
-            return
-        headers = {
-            name: Template(value).substitute(self.settings)
-            for name, value in request["headers"].items()
-        }
-        answer = requests.request(
-            request["method"], request["url"], headers=headers, json=request["body"], timeout=30
-        )
-        # What the print says of a seal: it came too late, and what follows undoes the write.
-        landed = answer.status_code == 409 and "409 means that it has landed" in request["why"]
-        assert landed or answer.ok, answer.text

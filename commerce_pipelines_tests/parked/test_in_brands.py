@@ -9,7 +9,7 @@ import pytest
 from commerce_pipelines.connectors.brands import BrandSystem
 from commerce_pipelines.connectors.on_demand import on_demand
 from commerce_pipelines.connectors.rate_budget import UnlimitedBudget
-from commerce_pipelines.errors import ConfigurationError
+from commerce_pipelines.errors import CommerceError, ConfigurationError
 from commerce_pipelines.saga.compensation import MOST_TRIES, Compensator
 from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.saga.saga import Saga
@@ -153,6 +153,23 @@ def test_what_was_pushed_is_taken_back_by_the_request_printed(
     ]
 
 
+def test_a_key_that_is_no_good_clears_up_no_doubt(sides: Sides, person: Person) -> None:
+    sides.save("Acme")
+    saga_id = BrandPush(sides.ledger, sides.brand_system, "run").claim()
+    assert saga_id
+    sides.fault("unavailable_after", method="POST", times=None)
+    with pytest.raises(CommerceError):
+        BrandPush(sides.ledger, sides.brand_system, "run").push(saga_id)
+    sides.heal()
+    _park_without_key(sides, saga_id)
+    assert sides.names_there() == ["Acme"]
+
+    person.decide(person.read(saga_id), "retry")
+
+    _assert_compensated(sides, ["Acme"])
+    assert sides.names_there() == []
+
+
 def test_without_a_brand_system_the_print_says_what_to_set(sides: Sides, person: Person) -> None:
     sides.save("Acme")
     saga_id = BrandPush(sides.ledger, sides.brand_system, "run").claim()
@@ -189,6 +206,11 @@ def _push_and_lose_the_key(sides: Sides, brand_id: str) -> str:
             update = UpdateForeignBrand(sides.brand_system)
             plan = {"before": as_result(link), "facts": list(brand.facts)}
             saga.take(update, plan)
+    _park_without_key(sides, saga_id)
+    return saga_id
+
+
+def _park_without_key(sides: Sides, saga_id: str) -> None:
     revoked = BrandSystem.open(
         url=sides.brand_system.url,
         api_key="revoked",
@@ -196,7 +218,6 @@ def _push_and_lose_the_key(sides: Sides, brand_id: str) -> str:
     )
     park(sides, saga_id, Compensator(sides.ledger, {brand_push.KIND: brand_push.steps(revoked)}))
     revoked.close()
-    return saga_id
 
 
 def park(sides: Sides, saga_id: str, undo: Compensator) -> None:

@@ -6,11 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from string import Template
 from uuid import uuid4
 
 import psycopg
 import pytest
+import requests
 
+from commerce_pipelines.connectors.erp.by_hand import Request
 from commerce_pipelines.connectors.erp.tryton import Tryton
 from commerce_pipelines.domain.orders import ErpOrder, ErpOrderLine
 from commerce_pipelines.errors import Conflict, NeedsPerson, NotFound, Refused
@@ -220,3 +223,41 @@ def test_a_changed_order_comes_also_when_its_commit_was_late(
     statuses = {each.external_id: each.status for each in found if isinstance(each, ErpOrder)}
     assert statuses[late.external_id] == "shipped"
     assert statuses[quick.external_id] == "draft"
+
+
+def test_the_requests_for_a_person_confirm_and_cancel_an_order(
+    tryton: TrytonServer, erp: Tryton, variant: str
+) -> None:
+    confirmed, cancelled = erp.create_order(draft(variant)), erp.create_order(draft(variant))
+    by_hand = erp.by_hand
+
+    sent = [
+        _send(request, tryton)
+        for request in (
+            *by_hand.confirm_order(confirmed).values(),
+            *by_hand.cancel_order(cancelled).values(),
+            *by_hand.cancel_order(confirmed).values(),
+        )
+    ]
+
+    # Nobody can cancel what is confirmed.
+    assert sent == [200, 200, 200, 400]
+    assert _status(erp, confirmed) in {"confirmed", "processing"}
+    assert _status(erp, cancelled) == "cancelled"
+    assert not by_hand.confirm_order(erp.confirm_order(confirmed.external_id))
+
+
+def _send(request: Request, tryton: TrytonServer) -> int:
+    headers = {
+        name: Template(value).substitute(ERP_API_KEY=tryton.seeded["key"])
+        for name, value in request.headers.items()
+    }
+    return requests.request(
+        request.method, request.url, headers=headers, json=request.body, timeout=30
+    ).status_code
+
+
+def _status(erp: Tryton, order: ErpOrder) -> str:
+    found = erp.find_order(order.reference or "")
+    assert found is not None
+    return found.status

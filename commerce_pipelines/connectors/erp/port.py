@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
+from commerce_pipelines.connectors.erp.by_hand import ByHand
 from commerce_pipelines.domain.erp_products import ErpDetails, ErpProduct
 from commerce_pipelines.domain.orders import ErpOrder, PlacedOrder
 from commerce_pipelines.domain.price_book import Company, PriceTier, StockLevel
@@ -111,6 +112,11 @@ class Erp(ABC):
     @abstractmethod
     def url(self) -> str:
         """Returns the base address."""
+
+    @property
+    def by_hand(self) -> ByHand:
+        """Returns the requests for a person to send; none where nobody can write them down."""
+        return ByHand()
 
     @abstractmethod
     def close(self) -> None:

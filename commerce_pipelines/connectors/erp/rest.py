@@ -26,6 +26,7 @@ from commerce_pipelines.connectors.erp.port import (
     RejectedRecord,
     Stock,
 )
+from commerce_pipelines.connectors.erp.rest_by_hand import RestByHand
 from commerce_pipelines.connectors.erp.rest_fields import Row
 from commerce_pipelines.connectors.erp.rest_lists import ListedPage, behind, read_list, read_page
 from commerce_pipelines.connectors.erp.rest_orders import (
@@ -45,6 +46,7 @@ from commerce_pipelines.connectors.erp.rest_requests import (
     order_path,
     parts,
     product_path,
+    write_headers,
 )
 from commerce_pipelines.connectors.erp.rest_verdicts import (
     NO_PRODUCT,
@@ -59,11 +61,10 @@ from commerce_pipelines.connectors.erp.rest_verdicts import (
 from commerce_pipelines.connectors.http import HttpSession
 from commerce_pipelines.connectors.rate_budget import RateBudget
 from commerce_pipelines.connectors.retry import RetryPolicy
-from commerce_pipelines.connectors.texts import header_safe, idempotency
 from commerce_pipelines.domain.erp_products import ErpDetails, ErpProduct
 from commerce_pipelines.domain.orders import ErpOrder, PlacedOrder
 from commerce_pipelines.domain.price_book import Company
-from commerce_pipelines.errors import Conflict, InvalidInput, Refused
+from commerce_pipelines.errors import Conflict, Refused
 
 MOST_A_PAGE: Final = 500
 
@@ -122,6 +123,11 @@ class RestErp(Erp):
     def url(self) -> str:
         """Returns the base address."""
         return self._http.base_url
+
+    @property
+    def by_hand(self) -> RestByHand:
+        """Returns the contract's requests for a person to send."""
+        return RestByHand(self.url)
 
     def close(self) -> None:
         """Closes all connections."""
@@ -197,13 +203,11 @@ class RestErp(Erp):
         self, external_id: str, details: ErpDetails, seen: ErpProduct, idempotency_key: str
     ) -> ErpProduct:
         """Changes a product to these details if nobody has changed it since it was seen."""
-        if seen.revision is None or not header_safe(seen.revision):
-            raise InvalidInput("A product without its revision was not read here.")
         verdict = Verdict(the_one(rows.read_product, external_id), ON_WRITE)
         self._send(
             "PUT",
             product_path(external_id),
-            headers={"If-Match": seen.revision, **idempotency(idempotency_key)},
+            headers=write_headers(seen, idempotency_key),
             body=body_of(details_body(details)),
             judge=verdict,
         )

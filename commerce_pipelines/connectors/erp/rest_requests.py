@@ -1,6 +1,6 @@
 """What is sent by the reference contract, checked before it goes out.
 
-Belongs here: paths, moments and bodies. Does not belong here: orders
+Belongs here: paths, moments, headers and bodies. Does not belong here: orders
 (`rest_orders`), sending (`rest`).
 """
 
@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from commerce_pipelines.connectors.texts import path_part
-from commerce_pipelines.domain.erp_products import ErpDetails, ErpVariant
+from commerce_pipelines.connectors.texts import header_safe, idempotency, path_part
+from commerce_pipelines.domain.erp_products import ErpDetails, ErpProduct, ErpVariant
 from commerce_pipelines.errors import InvalidInput
 
 
@@ -64,6 +64,17 @@ def details_body(details: ErpDetails) -> dict[str, Any]:
         "description": details.description,
         "variants": [_variant_body(variant) for variant in details.variants],
     }
+
+
+def write_headers(seen: ErpProduct, idempotency_key: str) -> dict[str, str]:
+    """Returns the headers by which a change is for what was seen, and has one effect.
+
+    Raises:
+        InvalidInput: The product has no revision, or one of the two cannot be sent.
+    """
+    if seen.revision is None or not header_safe(seen.revision):
+        raise InvalidInput("A product without its revision was not read here.")
+    return {"If-Match": seen.revision, **idempotency(idempotency_key)}
 
 
 def parts(names: Sequence[str], most: int) -> Iterator[list[str]]:

@@ -25,6 +25,7 @@ from commerce_pipelines.connectors.erp.port import (
     RejectedRecord,
     Stock,
 )
+from commerce_pipelines.connectors.erp.tryton_by_hand import TrytonByHand
 from commerce_pipelines.connectors.erp.tryton_orders import Orders
 from commerce_pipelines.connectors.erp.tryton_parties import Buyers, PartyReader
 from commerce_pipelines.connectors.erp.tryton_prices import PriceReader
@@ -55,7 +56,7 @@ class Tryton(Erp):
 
     def __init__(self, http: HttpSession, budget: RateBudget, shop: str) -> None:
         self._records = Records(http, budget)
-        shops = ShopReader(self._records, shop)
+        self._shops = shops = ShopReader(self._records, shop)
         self._products = ProductReader(self._records, shops)
         self._writer = ProductWriter(self._records, shops, self._products)
         self._prices = PriceReader(self._records, shops)
@@ -105,6 +106,11 @@ class Tryton(Erp):
     def url(self) -> str:
         """Returns the base address."""
         return self._records.url
+
+    @property
+    def by_hand(self) -> TrytonByHand:
+        """Returns Tryton's requests for a person to send."""
+        return TrytonByHand(self.url, self._shops)
 
     def close(self) -> None:
         """Closes all connections."""

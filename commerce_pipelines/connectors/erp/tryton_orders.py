@@ -124,7 +124,7 @@ class Orders:
 
     @property
     def _context(self) -> dict[str, Any]:
-        return {**self._shops.shop().everything, "_skip_warnings": True}
+        return self._shops.shop().unattended
 
     def _under(self, reference: str) -> list[Row]:
         """Returns the sales under a reference, the one that counts first."""

@@ -26,7 +26,7 @@ from commerce_pipelines.connectors.erp.tryton_shop import Shop, ShopReader
 from commerce_pipelines.connectors.erp.tryton_wire import Domain, Row
 from commerce_pipelines.domain.money import unit_price
 from commerce_pipelines.domain.price_book import EVERYBODY, PriceTier
-from commerce_pipelines.errors import Refused, Unauthorised
+from commerce_pipelines.errors import Refused
 
 UNITS: Final = ("sale_uom.factor", "default_uom.factor")
 _FIELDS: Final = ("sale_price_uom", *UNITS)
@@ -158,8 +158,6 @@ class _Enquiry:
         context = {**self._context, "quantity": quantity}
         try:
             return self._records.search("product.product", domain, _FIELDS, context)
-        except Unauthorised:
-            raise
         except Refused as error:
             if len(ids) == 1:
                 self.reject(str(ids[0]), str(error))

@@ -61,7 +61,7 @@ class ProductWriter:
         return self._send(number, _Changes(row, attributes).to(details), attributes)
 
     def _send(self, number: int, values: Row, attributes: Attributes) -> ErpProduct:
-        context = {**self._shops.shop().everything, "_skip_warnings": True}
+        context = self._shops.shop().unattended
         written = self._records.change(MODEL, number, values, self._reader.fields, context)
         if isinstance(written, Refused):
             raise written

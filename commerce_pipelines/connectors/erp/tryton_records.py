@@ -77,9 +77,9 @@ class Records:
             params["s"] = str(most)
         answer = self._http.send(
             "GET",
-            _path(model),
+            path_of(model),
             params=params,
-            headers=_context(context),
+            headers=context_header(context),
             repeatable=True,
             judge=_judge_rows,
             before_attempt=self._budget.acquire,
@@ -138,7 +138,7 @@ class Records:
             Unknown: It may be there.
             CommerceError: It is not.
         """
-        return self._write("POST", _path(model), values, fields, context)
+        return self._write("POST", path_of(model), values, fields, context)
 
     def change(
         self,
@@ -164,7 +164,7 @@ class Records:
             Unknown: It may be changed.
             CommerceError: It is not.
         """
-        path = f"{_path(model)}/{record}"
+        path = f"{path_of(model)}/{record}"
         return self._write("PUT", path, values, fields, context, repeatable=repeatable)
 
     def act(
@@ -181,7 +181,7 @@ class Records:
             Unknown: It may be done.
             CommerceError: It is not.
         """
-        return self._write("POST", f"{_path(model)}/{record}/{action}", {}, fields, context)
+        return self._write("POST", f"{path_of(model)}/{record}/{action}", {}, fields, context)
 
     def _write(
         self,
@@ -197,7 +197,7 @@ class Records:
             method,
             path,
             params={"f": list(fields)},
-            headers=_context(context),
+            headers=context_header(context),
             body=to_json(values),
             repeatable=repeatable,
             judge=_judge_written,
@@ -214,11 +214,13 @@ def id_in(external_id: str) -> int | None:
     return int(external_id) if usable else None
 
 
-def _path(model: str) -> str:
+def path_of(model: str) -> str:
+    """Returns the path of a model's records."""
     return f"/rest/model/{model}"
 
 
-def _context(context: Mapping[str, Any]) -> dict[str, str]:
+def context_header(context: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the header in which a request says something of itself."""
     return {"X-Tryton-Context": to_base64(context)} if context else {}
 
 

@@ -57,6 +57,11 @@ class Shop:
         """Returns the same for requests that see deactivated records too."""
         return {**self.context, "active_test": False}
 
+    @property
+    def unattended(self) -> dict[str, Any]:
+        """Returns the same for writes with nobody there whom Tryton could warn."""
+        return {**self.everything, "_skip_warnings": True}
+
     def currency_code(self, currency: int) -> str:
         """Returns the code of a currency.
 
