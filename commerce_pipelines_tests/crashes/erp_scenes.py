@@ -68,7 +68,7 @@ def run(errand: Errand) -> None:
         while saga_id := _begun(ledger) or flow.claim():
             flow.update(saga_id)
         return
-    kinds = {product_update.KIND: product_update.steps(erp)}
+    kinds = {product_update.KIND: product_update.steps(erp, ledger)}
     recovery.compensate_run(Compensator(ledger, kinds), RUN)
 
 
