@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from commerce_pipelines_tests.crashes.cases import Note
+from commerce_pipelines_tests.case_counts import Note
 from commerce_pipelines_tests.crashes.erp_child import update_products
 from commerce_pipelines_tests.crashes.erp_field import OUTSIDE, ErpField, each, numbered
 from commerce_pipelines_tests.crashes.erp_scenes import EDITS, SCENES, Edit, Scene, UpdateGround

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from commerce_pipelines.connectors.erp.rest import RestErp
-from commerce_pipelines_tests.crashes.cases import Note
+from commerce_pipelines_tests.case_counts import Note
 from commerce_pipelines_tests.crashes.erp_child import RUN, Flow, export_orders, import_statuses
 from commerce_pipelines_tests.crashes.erp_field import OUTSIDE, ErpField, each, numbered
 from commerce_pipelines_tests.crashes.order_scenes import OrderGround, RefusingErp
