@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 CASES = "cases"
+
+Note = Callable[[int, str], None]
 
 
 def counted(reports: Iterable[Any]) -> list[tuple[int, str]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from commerce_pipelines.sandbox.server import RunningSandbox, SandboxOptions
 from commerce_pipelines.settings import Settings
 from commerce_pipelines.store.engine import connect
 from commerce_pipelines.store.schema import migrate
-from commerce_pipelines_tests.case_counts import counted
+from commerce_pipelines_tests.case_counts import CASES, Note, counted
 from commerce_pipelines_tests.databases import MIGRATED, Databases
 
 _OF_THIS_PROJECT = ("COMMERCE_", "DAGSTER_", "ENDPOINT_", "PG", "PIM_", "POSTGRES_", "SANITY_")
@@ -104,6 +104,12 @@ def _migrate(url: str) -> None:
 def no_stack_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keeps tests away from a stack that runs in the current directory."""
     os.environ["COMMERCE_HOME"] = str(tmp_path_factory.mktemp("no-stack"))
+
+
+@pytest.fixture
+def note(record_property: Callable[[str, object], None]) -> Note:
+    """Notes how many cases a test did, for the sum at the end of the run."""
+    return lambda count, what: record_property(CASES, (count, what))
 
 
 @pytest.fixture(scope="session")

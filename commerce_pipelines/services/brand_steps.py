@@ -1,9 +1,9 @@
 """The brand system's half of a push: create a brand there or change it, and take it back.
 
 A creation is recognised by its idempotency key: sent again, it answers which
-brand it made, so a doubt is cleared up by sending it again, and a late one has
-no effect. A change is for the version that was seen; after any other change it
-is refused, so what is ours is what still reads as we wrote it.
+brand it made. A change is for the version that was seen; after any other change it
+is refused, so what is ours is what still reads as we wrote it. So a doubt about either
+is cleared up by sending it again, and a late one has no effect.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import datetime
 
 from commerce_pipelines.connectors.brands import BrandSystem
 from commerce_pipelines.domain.brands import BrandFacts, ForeignBrand
-from commerce_pipelines.errors import Conflict, Refused, Unknown
+from commerce_pipelines.errors import Conflict, NotFound, Refused, Unknown
 from commerce_pipelines.saga.step import JSON, ExternalStep, Undo
 
 MOST_ATTEMPTS = 5
@@ -59,6 +59,7 @@ class UpdateForeignBrand(ExternalStep):
 
     name = "brands.update_brand"
     settle_seconds = 240.0
+    seals = True
     brand_system: BrandSystem
 
     def act(self, plan: JSON, key: str) -> JSON:
@@ -74,20 +75,19 @@ class UpdateForeignBrand(ExternalStep):
                 before.external_id, BrandFacts(*plan["facts"])._asdict(), before.updated_at
             )
         except Conflict:
-            found = self.look(plan, "")
-            if found is None:
+            # It may be the same request, sent before, that has changed it.
+            found = self.brand_system.find(before.external_id)
+            if found is None or found.facts != BrandFacts(*plan["facts"]):
                 raise
-            return found
+            return as_result(found)
         return as_result(changed)
 
     def look(self, plan: JSON, key: str) -> JSON | None:
-        """Finds out whether it reads as planned, in a version after the one that was seen."""
-        del key
-        before = from_result(plan["before"])
-        now = self.brand_system.find(before.external_id)
-        if now is None or now.updated_at == before.updated_at:
+        """Sends it again: whichever comes first makes the change, the other is refused."""
+        try:
+            return self.act(plan, key)
+        except (Conflict, NotFound, Refused):
             return None
-        return as_result(now) if now.facts == BrandFacts(*plan["facts"]) else None
 
     def undo(self, plan: JSON, result: JSON, key: str) -> Undo:
         """Puts back what it said before, where it still says what we wrote.

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sqlalchemy import Engine
+
 from commerce_pipelines.connectors.erp.by_hand import Request
 from commerce_pipelines.connectors.erp.port import Erp
 from commerce_pipelines.domain.erp_products import ErpDetails, ErpProduct
@@ -31,7 +33,7 @@ NOT_CONFIGURED = (
 )
 
 
-def describe_product(erp: Erp | None, step: JSON) -> JSON:
+def describe_product(erp: Erp | None, engine: Engine, step: JSON) -> JSON:
     """Returns the product of an open step as it is now, and what finishes a parked one."""
     seen, wanted = product_of(step["plan"]["seen"]), details_of(step["plan"]["details"])
     told = _told(step, seen, details_of(step["result"]["written"]) if step["result"] else wanted)
@@ -41,7 +43,8 @@ def describe_product(erp: Erp | None, step: JSON) -> JSON:
         now = erp.find_product(seen.external_id)
         if now is None:
             return {"records": [{**told, "now": None, "undo": "gone"}]}
-        return _describe(erp, _Change.of(step, seen, now))
+        came_over = WriteErpProduct(erp, engine).came_over(step["plan"], step["idem_key"])
+        return _describe(erp, _Change.of(step, seen, now, came_over))
     except CommerceError as error:
         return {"records": [told], "unseen": f"What is there now cannot be read: {error}"}
 
@@ -52,6 +55,7 @@ class _Change:
 
     Attributes:
         written: What we wrote; in doubt what we would have written.
+        came_over: What was there before, or what a later change of ours has left.
         back: How the product would be without it.
     """
 
@@ -59,24 +63,28 @@ class _Change:
     seen: ErpProduct
     now: ErpProduct
     written: ErpDetails
+    came_over: ErpDetails
     back: ErpDetails
 
     @classmethod
-    def of(cls, step: JSON, seen: ErpProduct, now: ErpProduct) -> _Change:
+    def of(
+        cls, step: JSON, seen: ErpProduct, now: ErpProduct, came_over: ErpDetails
+    ) -> _Change:
         """Compares what was there, what we wrote and what is there now."""
         if step["result"]:
             written = details_of(step["result"]["written"])
         else:
             wanted = details_of(step["plan"]["details"])
             written = identified(wanted, seen.details, now.details)
-        return cls(step, seen, now, written, restored(seen.details, written, now.details))
+        back = restored(came_over, written, now.details)
+        return cls(step, seen, now, written, came_over, back)
 
     def undo(self, erp: Erp) -> str:
         """Returns what the undo would do; see the step's own."""
         if self.back != self.now.details:
             return "restore"
         if self.step["result"]:
-            return "restored" if self.now.details == self.seen.details else "superseded"
+            return "restored" if self.now.details == self.came_over else "superseded"
         may_come = erp.has_revisions and self.now.revision == self.seen.revision
         return "send" if may_come else "absent"
 

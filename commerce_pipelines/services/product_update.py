@@ -28,6 +28,7 @@ from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.saga.saga import Saga
 from commerce_pipelines.saga.step import JSON, Steps
 from commerce_pipelines.services.product_update_steps import (
+    KIND,
     MOST_ATTEMPTS,
     LinkVariants,
     UpdateStoreProduct,
@@ -44,7 +45,8 @@ from commerce_pipelines.store.product_changes import (
     parked_holder,
 )
 
-KIND = "product_update"
+__all__ = ["KIND", "SOURCE", "TOPIC", "ProductUpdate", "ask", "steps"]
+
 TOPIC = "product_updates"
 SOURCE = "store"
 
@@ -147,7 +149,9 @@ class ProductUpdate:
         for attempt in range(MOST_ATTEMPTS):
             try:
                 return saga.take(
-                    WriteErpProduct(self.erp), lambda: self._plan(wish, here), f"~{attempt}"
+                    WriteErpProduct(self.erp, self.ledger.engine),
+                    lambda: self._plan(wish, here),
+                    f"~{attempt}",
                 )
             except Conflict as conflict:
                 last = conflict
@@ -163,9 +167,9 @@ class ProductUpdate:
         return {"seen": as_json(seen), "details": asdict(details)}
 
 
-def steps(erp: Erp) -> Steps:
+def steps(erp: Erp, ledger: Ledger) -> Steps:
     """Returns the flow's steps, for recovery to find their undos."""
-    taken = (UpdateStoreProduct(), WriteErpProduct(erp), LinkVariants())
+    taken = (UpdateStoreProduct(), WriteErpProduct(erp, ledger.engine), LinkVariants())
     return {step.name: step for step in taken}
 
 

@@ -3,7 +3,9 @@
 The ERP's write is for the product that was seen; after any other change it is refused,
 so what is ours is what still reads as we wrote it. Where the ERP itself sees to that, a
 doubt is cleared up by sending the same again: whichever comes first makes the change.
-Where it does not, the product is looked at once the request has settled.
+Where it does not, the product is looked at once the request has settled, and again by the
+audit. Somebody may have had it changed again by then: what that change has left is what a
+late request has come over, and what an undo puts back.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from hashlib import blake2b
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from commerce_pipelines.connectors.erp.port import Erp
 from commerce_pipelines.domain.erp_feed import feed_hash
@@ -23,8 +25,14 @@ from commerce_pipelines.errors import Conflict, NotFound, Refused, Unknown
 from commerce_pipelines.saga.step import JSON, ExternalStep, TransactionalStep, Undo
 from commerce_pipelines.store.catalog import load_product
 from commerce_pipelines.store.catalog_undo import undo_products
-from commerce_pipelines.store.product_changes import erp_links, link_variants, update_product
+from commerce_pipelines.store.product_changes import (
+    erp_links,
+    link_variants,
+    result_since,
+    update_product,
+)
 
+KIND = "product_update"
 MOST_ATTEMPTS = 5
 
 
@@ -68,6 +76,7 @@ class WriteErpProduct(ExternalStep):
     name = "erp.write_product"
     settle_seconds = 240.0
     erp: Erp
+    engine: Engine
 
     @property
     def seals(self) -> bool:  # type: ignore[override]
@@ -85,7 +94,7 @@ class WriteErpProduct(ExternalStep):
             now = self.erp.write_product(seen.external_id, wanted, seen, key)
         except Conflict:
             # It may be the same request, sent before, that has changed it.
-            found = None if self.erp.has_revisions else self._find(plan)
+            found = None if self.erp.has_revisions else self._find(plan, key)
             if found is None:
                 raise
             return found
@@ -94,7 +103,7 @@ class WriteErpProduct(ExternalStep):
     def look(self, plan: JSON, key: str) -> JSON | None:
         """Sends it again where that tells, or looks whether anything reads as planned."""
         if not self.erp.has_revisions:
-            return self._find(plan)
+            return self._find(plan, key)
         try:
             return self.act(plan, key)
         except (Conflict, NotFound, Refused):
@@ -104,32 +113,46 @@ class WriteErpProduct(ExternalStep):
         """Puts back what it said before, where it still says what we wrote.
 
         Raises:
+            Busy: Another saga is changing it.
             Unknown: It changes faster than it can be put back.
         """
-        before, written = product_of(plan["seen"]), details_of(result["written"])
+        external_id, written = plan["seen"]["external_id"], details_of(result["written"])
         for _ in range(MOST_ATTEMPTS):
-            now = self.erp.find_product(before.external_id)
+            now = self.erp.find_product(external_id)
             if now is None:
-                return Undo(report={"gone": before.external_id})
-            back = restored(before.details, written, now.details)
+                return Undo(report={"gone": external_id})
+            before = self.came_over(plan, key)
+            back = restored(before, written, now.details)
             if back == now.details:
-                is_back = now.details == before.details
-                return Undo(superseded=not is_back, report={"restored": 0})
+                return Undo(superseded=now.details != before, report={"restored": 0})
             try:
-                self.erp.write_product(now.external_id, back, now, undo_key(key, now, back))
+                self.erp.write_product(external_id, back, now, undo_key(key, now, back))
             except (Conflict, NotFound):
                 continue
-            kept = "" if back == before.details else "others have changed other fields"
+            kept = "" if back == before else "others have changed other fields"
             return Undo(report={"restored": 1, **({"kept": kept} if kept else {})})
-        raise Unknown(f"Product {before.external_id} changes faster than it can be restored.")
+        raise Unknown(f"Product {external_id} changes faster than it can be restored.")
 
-    def _find(self, plan: JSON) -> JSON | None:
+    def came_over(self, plan: JSON, key: str) -> ErpDetails:
+        """Returns what the request came over: what was seen, or what a later change has left.
+
+        Asked after the ERP: a change that is to be seen there is known here by then.
+
+        Raises:
+            Busy: Another saga is changing the product.
+        """
+        saga_id = key.rpartition("-")[0]
+        with self.engine.connect() as connection:
+            later = result_since(connection, KIND, saga_id, self.name)
+        return product_of(later["there"] if later else plan["seen"]).details
+
+    def _find(self, plan: JSON, key: str) -> JSON | None:
         seen, wanted = product_of(plan["seen"]), details_of(plan["details"])
         now = self.erp.find_product(seen.external_id)
         if now is None:
             return None
         written = identified(wanted, seen.details, now.details)
-        if restored(seen.details, written, now.details) == now.details:
+        if restored(self.came_over(plan, key), written, now.details) == now.details:
             return None
         return _result(written, now)
 

@@ -55,7 +55,7 @@ def compensator(
     if erp is None:
         return Compensator(ledger, kinds)
     kinds[order_export.KIND] = order_export.steps(erp, ledger)
-    kinds[product_update.KIND] = product_update.steps(erp)
+    kinds[product_update.KIND] = product_update.steps(erp, ledger)
     exports = order_export.OrderExport(ledger, erp, "recovery")
     return Compensator(ledger, kinds, {order_export.KIND: exports.go_on})
 

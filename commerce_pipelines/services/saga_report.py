@@ -67,7 +67,7 @@ def describe_saga(
         if step["name"] in brand_report.IN_BRAND_SYSTEM and _is_open(step):
             step.update(brand_report.describe_there(brand_system, step))
         if step["name"] in erp_report.IN_ERP and _is_open(step):
-            step.update(erp_report.describe_product(erp, step))
+            step.update(erp_report.describe_product(erp, engine, step))
         if step["name"] in order_report.IN_ERP and _is_open(step):
             step.update(order_report.describe_there(erp, engine, step))
         if saga["pivoted"] and step["state"] != StepState.PARKED:

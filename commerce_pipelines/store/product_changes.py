@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from commerce_pipelines.domain.ownership import ERP
 from commerce_pipelines.domain.product_changes import ProductChanges, VariantChanges
-from commerce_pipelines.errors import Conflict, InvalidInput, NotFound
+from commerce_pipelines.errors import Busy, Conflict, InvalidInput, NotFound
 from commerce_pipelines.store.announcements import announce_documents
 from commerce_pipelines.store.catalog_import import hold_products, take_products
 from commerce_pipelines.store.sql_script import inlined, quoted
@@ -131,6 +131,28 @@ def parked_holder(connection: Connection, kind: str, product_id: str) -> str | N
     return connection.execute(_PARKED_HOLDER, {"kind": kind, "id": product_id}).scalar()
 
 
+def result_since(connection: Connection, kind: str, saga_id: str, step: str) -> Any:
+    """Returns the result of a step in the newest saga that has changed a product since another.
+
+    Args:
+        connection: The store.
+        kind: Of these sagas.
+        saga_id: The other one, which has changed one product; its undo counts for nothing.
+        step: Name of the step.
+
+    Returns:
+        The result; None where no saga has changed the product since.
+
+    Raises:
+        Busy: A saga is changing it just now.
+    """
+    names = {"kind": kind, "saga": saga_id, "step": step}
+    row = connection.execute(_RESULT_SINCE, names).one_or_none()
+    if row is not None and row.status != "succeeded":
+        raise Busy(f"Saga {row.saga_id} is changing the product.")
+    return None if row is None else row.result
+
+
 def erp_links(connection: Connection, product_id: str) -> dict[str, str]:
     """Returns the ERP's ids of a product's variants, by ours."""
     return {row.id: row.external_id for row in connection.execute(_LINKS, {"id": product_id})}
@@ -178,6 +200,17 @@ _PARKED: Final = text("""
 _PARKED_HOLDER: Final = text("""
     SELECT saga_id FROM saga
     WHERE kind = :kind AND lock_key = :id AND status = 'parked'""")
+
+_RESULT_SINCE: Final = text("""
+    SELECT saga.saga_id, saga.status, saga_step.result
+    FROM product_revision mine
+    JOIN product_revision later ON later.product_id = mine.product_id
+         AND later.version > mine.version
+    JOIN saga ON saga.saga_id = later.saga_id AND saga.kind = :kind
+         AND saga.status <> 'compensated'
+    LEFT JOIN saga_step ON saga_step.saga_id = saga.saga_id
+         AND saga_step.name = :step AND saga_step.state = 'done'
+    WHERE mine.saga_id = :saga ORDER BY later.version DESC LIMIT 1""")
 
 _ANNOUNCE: Final = text(announce_documents("SELECT id FROM product WHERE id = :id"))
 

@@ -21,9 +21,11 @@ from commerce_pipelines_tests.connectors.erp_contract import World
 TIMEOUT_SECONDS = 30
 
 
-def open_sandbox_erp(addresses: Addresses, patience_seconds: float = 5.0) -> RestErp:
+def open_sandbox_erp(
+    addresses: Addresses, patience_seconds: float = 5.0, kind: type[RestErp] = RestErp
+) -> RestErp:
     """Returns the adapter on a sandbox."""
-    return RestErp.open(
+    return kind.open(
         url=addresses["erp"]["url"],
         api_key=addresses["erp"]["api_key"],
         budget=UnlimitedBudget(),

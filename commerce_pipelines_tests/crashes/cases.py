@@ -18,7 +18,6 @@ from commerce_pipelines_tests.databases import Databases
 AT_ONCE = 4
 
 T = TypeVar("T")
-Note = Callable[[int, str], None]
 Setup = Callable[[Ground], None]
 
 

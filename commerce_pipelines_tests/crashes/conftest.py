@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from commerce_pipelines_tests.case_counts import CASES
-from commerce_pipelines_tests.crashes.cases import Field, Note, open_field
+from commerce_pipelines_tests.crashes.cases import Field, open_field
+from commerce_pipelines_tests.crashes.erp_field import ErpField, open_erp_field
 from commerce_pipelines_tests.databases import Databases
-
-
-@pytest.fixture
-def note(record_property: Callable[[str, object], None]) -> Note:
-    """Notes how many cases a test did, for the sum at the end of the run."""
-    return lambda count, what: record_property(CASES, (count, what))
 
 
 @pytest.fixture(scope="package")
 def field(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
     """Several grounds at once."""
     with open_field(databases, tmp_path_factory.mktemp("points")) as field:
+        yield field
+
+
+@pytest.fixture(scope="package")
+def erp_field(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ErpField]:
+    """Several grounds with an ERP at once."""
+    with open_erp_field(databases, tmp_path_factory.mktemp("points")) as field:
         yield field

@@ -1,174 +1,231 @@
-"""A product's update in a child process, killed at a point; and what must be true afterwards."""
+"""A product's update: what there is before, what must be true after, and who else changes it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NamedTuple
 from uuid import uuid4
 
-from sqlalchemy import text
-
 from commerce_pipelines.connectors.erp.rest import RestErp
-from commerce_pipelines.connectors.rate_budget import UnlimitedBudget
-from commerce_pipelines.connectors.retry import RetryPolicy
+from commerce_pipelines.domain.erp_products import ErpDetails, ErpProduct, ErpVariant
 from commerce_pipelines.domain.product_changes import ProductChanges
-from commerce_pipelines.errors import CommerceError
-from commerce_pipelines.saga.compensation import Compensator
-from commerce_pipelines.saga.ledger import Ledger
-from commerce_pipelines.sandbox.server import Addresses
-from commerce_pipelines.services import product_update, recovery
-from commerce_pipelines.services.product_update import ProductUpdate
-from commerce_pipelines.store.engine import connect
-from commerce_pipelines_tests.connectors.erp_sandbox import SandboxWorld, open_sandbox_erp
-from commerce_pipelines_tests.crashes.children import Child
-from commerce_pipelines_tests.crashes.points import Points, Stop
-from commerce_pipelines_tests.crashes.traced import TracedHttp, trace_statements
-from commerce_pipelines_tests.databases import Databases
+from commerce_pipelines.errors import Conflict, NotFound
+from commerce_pipelines.services import product_update
+from commerce_pipelines_tests.crashes.erp_child import update_products
+from commerce_pipelines_tests.crashes.erp_field import Ground
 from commerce_pipelines_tests.services.erp_side import Side
 
-LEASE_SECONDS = 20.0
-RUN = "run-1"
-MOST_SWEEPS = 20
+THEIRS = "Theirs"
 
 
-@dataclass(frozen=True)
-class Errand:
-    """What a child is sent to do.
+class WithoutRevisions(RestErp):
+    """An ERP that applies whatever comes, as often as it comes: no revision, no key."""
+
+    has_revisions = False
+
+    def write_product(
+        self, external_id: str, details: ErpDetails, seen: ErpProduct, idempotency_key: str
+    ) -> ErpProduct:
+        """Compares before it writes, and writes over what comes between."""
+        now = self._known(external_id)
+        if now.details != seen.details:
+            raise Conflict(f"Product {external_id} has changed since it was seen.")
+        while True:
+            key = f"{idempotency_key}~{uuid4().hex}"
+            try:
+                return super().write_product(external_id, details, now, key)
+            except Conflict:
+                now = self._known(external_id)
+
+    def _known(self, external_id: str) -> ErpProduct:
+        found = self.find_product(external_id)
+        if found is None:
+            raise NotFound(f"There is no product {external_id}.")
+        return found
+
+
+class Scene(NamedTuple):
+    """An ERP of a certain kind.
 
     Attributes:
-        erp: The ERP's address and key.
-        notes: File for the names of the points.
-        stop: Where it dies.
+        fault: What is wrong with it at the first write, if anything.
     """
 
-    postgres_url: str
-    erp: dict[str, str]
-    notes: Path
-    stop: Stop | None
+    fault: dict[str, Any] | None = None
+    adapter: type[RestErp] = RestErp
 
 
-def run(errand: Errand) -> None:
-    """Makes a waiting change, and undoes it at once where it fails; goes on where it was."""
-    points = Points(errand.notes, errand.stop)
-    engine = connect(errand.postgres_url, pool_size=2, application="crash")
-    trace_statements(engine, points, {})
-    http = TracedHttp(
-        errand.erp["url"],
-        secret_headers={"Authorization": f"Bearer {errand.erp['api_key']}"},
-        retry=RetryPolicy(budget_seconds=0.0),
-    )
-    http.points = points
-    ledger, erp = Ledger(engine, LEASE_SECONDS), RestErp(http, UnlimitedBudget())
-    flow = ProductUpdate(ledger, erp, RUN)
-    with suppress(CommerceError):
-        while saga_id := _begun(ledger) or flow.claim():
-            flow.update(saga_id)
-        return
-    kinds = {product_update.KIND: product_update.steps(erp)}
-    recovery.compensate_run(Compensator(ledger, kinds), RUN)
+SCENES = {
+    "answers": Scene(),
+    "loses its answer": Scene({"kind": "lost_answer", "times": 1}),
+    "is late": Scene({"kind": "late", "times": 1, "seconds": 0.3}),
+    "refuses after it was done": Scene({"kind": "unavailable_after", "times": 1}),
+    "has no revisions": Scene(adapter=WithoutRevisions),
+}
 
 
 @dataclass
-class Ground:
+class UpdateGround(Ground):
     """A product on both sides, and a change of everything that waits."""
 
-    side: Side
-    postgres_url: str
-    addresses: Addresses
-    directory: Path
+    side: Side = field(init=False)
 
     def __post_init__(self) -> None:
-        with self.side.ledger.engine.begin() as connection:
+        super().__post_init__()
+        self.side = Side(self.ledger, self.erp, self.world)
+        with self.ledger.engine.begin() as connection:
             wish = ProductChanges.model_validate(self.side.big())
             product_update.ask(connection, self.side.product_id, wish)
-        self.dump = self.side.catalog.dump()
-        self.before = self.view()
+        self.dump = self.store.dump()
+        self.details = self.there
 
-    def send(self, stop: int | None = None) -> tuple[int, list[str]]:
-        """Sends a child; returns how it ended and the points that it passed."""
-        notes = self.directory / uuid4().hex
-        at = None if stop is None else Stop(stop)
-        errand = Errand(self.postgres_url, self.addresses["erp"], notes, at)
-        child = Child(run, errand)
-        return child.finish(), child.points()
+    def begin(self, scene: Scene) -> None:
+        """Has the ERP show its fault."""
+        if scene.fault:
+            self.world.fault(**scene.fault, method="PUT")
 
-    def view(self) -> Any:
-        """Returns what both sides say, without the ids of what is new."""
-        there = self.side.there.details
-        skus = {each.external_id: each.sku for each in there.variants}
-        product = self.side.catalog.rows(
-            "SELECT title, description FROM product WHERE id = :id", id=self.side.product_id
+    def update(self) -> tuple[int, list[str]]:
+        """Sends a child that nothing disturbs; returns how it ended and the points it passed."""
+        return self.finish(update_products)
+
+    @property
+    def there(self) -> ErpDetails:
+        """What the ERP says; its variants in the order of their ids."""
+        details = self.side.there.details
+        variants = sorted(details.variants, key=lambda each: each.external_id or "")
+        return replace(details, variants=tuple(variants))
+
+    @property
+    def title(self) -> str:
+        """What the store says."""
+        (title,) = self.store.values(
+            "SELECT title FROM product WHERE id = :id", id=self.side.product_id
         )
-        variants = self.side.catalog.rows(
-            """SELECT title, sku, options::text,
-                      (SELECT external_id FROM external_id
-                       WHERE internal_id = variant.id AND system = 'erp')
-               FROM variant WHERE product_id = :id ORDER BY position""",
-            id=self.side.product_id,
-        )
-        here = [(*row, skus.get(theirs, "?")) for *row, theirs in variants]
-        listed = sorted((v.sku or "", v.title, v.options) for v in there.variants)
-        return product, here, (there.title, there.description, listed)
+        return str(title)
 
-    def recover(self) -> None:
-        """Sweeps until nothing is half-done, after the owner's lease has run out."""
-        for _ in range(MOST_SWEEPS):
-            self.side.catalog.execute("UPDATE message SET next_try_at = now()")
-            self.side.catalog.execute(
-                "UPDATE saga SET lease_until = now() - interval '1 s' WHERE lease_until IS NOT NULL"
-            )
-            self.side.recover()
-            if not self.live():
-                return
-
-    def live(self) -> list[Any]:
-        """Returns the sagas that are not finished."""
-        return self.side.catalog.values(
-            "SELECT saga_id FROM saga WHERE status IN ('running', 'aborting', 'parked')"
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether the newest saga has."""
+        statuses = self.store.values(
+            "SELECT status FROM saga WHERE kind = 'product_update' ORDER BY created_at DESC LIMIT 1"
         )
+        return statuses == ["succeeded"]
+
+    def halves(self) -> list[str]:
+        """Returns where the two sides are not both as before, or both as asked for."""
+        if self.has_succeeded:
+            return self._differences()
+        found = [] if self.there == self.details else [f"I4: {self.there} there"]
+        if self.store.dump() != self.dump:
+            found.append("I4: the store's rows are not as before")
+        return found
 
     def violations(self) -> list[str]:
         """Returns what is true of no case: an effect without its intent, twice, half done."""
-        known = set(self.side.catalog.values("SELECT idem_key FROM saga_step"))
+        known = set(self.store.values("SELECT idem_key FROM saga_step"))
         keys = [
             str(each["key"])
-            for each in self.side.world.effects("product.update")
+            for each in self.world.effects("product.update")
             if each["product_id"] == self.side.erp_id
         ]
         found = {
-            "I1": [key for key in keys if key.split("-undo-")[0] not in known],
+            "I1": [key for key in keys if key.split("~")[0].split("-undo-")[0] not in known],
             "I2": [key for key, times in Counter(keys).items() if times > 1],
             "I9": self.live(),
         }
         return [f"{name}: {seen}" for name, seen in found.items() if seen]
 
-
-@contextmanager
-def lent(databases: Databases, addresses: Addresses, directory: Path) -> Iterator[Ground]:
-    """Lends ground for one case."""
-    erp = open_sandbox_erp(addresses, patience_seconds=0.0)
-    with databases.migrated() as postgres_url:
-        engine = connect(postgres_url, pool_size=2)
-        world = SandboxWorld(addresses, erp)
-        for what in ("", "/effects", "/state"):
-            world.ask("DELETE", what)
-        yield Ground(
-            Side(Ledger(engine, LEASE_SECONDS), erp, world), postgres_url, addresses, directory
+    def drained(self) -> list[str]:
+        """Lets what waits be done, and returns what is not as it should be then and later."""
+        (was_told,) = self.store.values(
+            "SELECT outcome ? 'failed' FROM message WHERE topic = 'product_updates'"
         )
-        engine.dispose()
-    erp.close()
+        self.side.work("drain")
+        self.recover()
+        left = self.store.values("SELECT state FROM message WHERE topic = 'product_updates'")
+        found = [*self.halves(), *self.violations()]
+        if left != ["done"] or self.has_succeeded is bool(was_told):
+            found.append(f"I3: the message is {left}, its failure told: {was_told}")
+        return found
+
+    def _differences(self) -> list[str]:
+        """Returns where the sides do not say what was asked for."""
+        there, tag = self.there, self.side.tag
+        here = self.store.rows(
+            """SELECT sku, external_id.external_id FROM variant
+               LEFT JOIN external_id ON internal_id = variant.id AND system = 'erp'
+               WHERE product_id = :id ORDER BY sku""",
+            id=self.side.product_id,
+        )
+        linked = sorted((each.sku, each.external_id) for each in there.variants)
+        skus = [sku for sku, _ in here]
+        found = []
+        if (self.title, there.title, there.description) != (
+            "Teapot, large",
+            "Teapot, large",
+            "New",
+        ):
+            found.append(f"I3: {self.title} here, {there.title}, {there.description} there")
+        if here != linked or skus != [f"small-{tag}", f"xl-{tag}"]:
+            found.append(f"I3: {here} here, {linked} there")
+        return found
 
 
-def _begun(ledger: Ledger) -> str | None:
-    """Returns the running saga that an earlier process of this run has opened."""
-    with ledger.engine.connect() as connection:
-        return connection.execute(
-            text("""
-                SELECT saga_id FROM saga
-                WHERE kind = :kind AND last_run_id = :run AND status = 'running'"""),
-            {"kind": product_update.KIND, "run": RUN},
-        ).scalar_one_or_none()
+class Edit(NamedTuple):
+    """A change by somebody else.
+
+    Attributes:
+        make: Makes it.
+        over: What it makes of the ERP's product.
+        title: What it makes of the store's.
+    """
+
+    make: Callable[[UpdateGround], None]
+    over: Callable[[ErpDetails], ErpDetails] = lambda details: details
+    title: str = "Teapot"
+
+
+def _retitled(details: ErpDetails) -> ErpDetails:
+    return replace(details, title=THEIRS)
+
+
+def _variant_retitled(details: ErpDetails) -> ErpDetails:
+    """Changes the variant that the update changes too, elsewhere; it is the last by its id."""
+    *others, last = details.variants
+    return replace(details, variants=(*others, replace(last, title=THEIRS)))
+
+
+def _in_erp(over: Callable[[ErpDetails], ErpDetails]) -> Callable[[UpdateGround], None]:
+    def make(ground: UpdateGround) -> None:
+        edited = over(ground.there)
+        variants = [_as_body(each) for each in edited.variants]
+        ground.world.change(ground.side.erp_id, title=edited.title, variants=variants)
+
+    return make
+
+
+def _in_store(ground: UpdateGround) -> None:
+    ground.store.execute(f"UPDATE product SET title = '{THEIRS}', version = version + 1")
+
+
+def _everywhere(ground: UpdateGround) -> None:
+    for edit in ("our field", "another field", "our row"):
+        EDITS[edit].make(ground)
+
+
+def _as_body(variant: ErpVariant) -> dict[str, Any]:
+    shown = asdict(variant)
+    options = [{"name": name, "value": value} for name, value in variant.options]
+    return {"id": shown.pop("external_id"), **shown, "options": options}
+
+
+EDITS = {
+    "our field": Edit(_in_erp(_retitled), _retitled),
+    "another field": Edit(_in_erp(_variant_retitled), _variant_retitled),
+    "our row": Edit(_in_store, title=THEIRS),
+    "all of these": Edit(
+        _everywhere, lambda details: _retitled(_variant_retitled(details)), THEIRS
+    ),
+}

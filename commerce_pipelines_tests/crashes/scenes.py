@@ -24,7 +24,6 @@ from commerce_pipelines.saga.compensation import Compensator
 from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.services import brand_push, brand_sync, pim_import, recovery
 from commerce_pipelines.services.brand_push import BrandPush
-from commerce_pipelines.services.brand_steps import UpdateForeignBrand
 from commerce_pipelines.services.brand_sync import BrandSync
 from commerce_pipelines.services.pim_import import OpenPage, PimImport
 from commerce_pipelines.store.engine import connect
@@ -94,7 +93,6 @@ def run(errand: Errand) -> None:
         controls.switch_off(errand.control)
     # A few products, and yet more than one transaction.
     vars(pim_import)["pack"] = partial(pack, max_count=DOCUMENTS_IN_A_TRANSACTION)
-    UpdateForeignBrand.settle_seconds = orders.SETTLE_SECONDS
     points = Points(errand.notes, errand.stop)
     engine = connect(errand.postgres_url, pool_size=2, application="crash")
     trace_statements(engine, points, errand.settings)

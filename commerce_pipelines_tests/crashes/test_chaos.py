@@ -19,7 +19,7 @@ from commerce_pipelines.errors import CommerceError
 from commerce_pipelines.runtime.postgres import EmbeddedPostgres
 from commerce_pipelines.store.engine import connect
 from commerce_pipelines.store.schema import migrate
-from commerce_pipelines_tests.crashes.cases import Note
+from commerce_pipelines_tests.case_counts import Note
 from commerce_pipelines_tests.crashes.children import Child
 from commerce_pipelines_tests.crashes.ground import Ground
 from commerce_pipelines_tests.crashes.invariants import violations

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
+from commerce_pipelines_tests.case_counts import Note
 from commerce_pipelines_tests.crashes import orders
 from commerce_pipelines_tests.crashes.cases import (
     Cast,
     Field,
-    Note,
     Scene,
     freeze,
     kill,

@@ -1,129 +1,156 @@
-"""A kill at every point of a product's update: both sides are as before, or both as asked for."""
+"""Kills, freezes and other people in a product's update: both sides are as before, or as asked for.
+
+Whatever somebody else has changed since stays as they have it.
+"""
 
 from __future__ import annotations
 
-import queue
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from commerce_pipelines.sandbox.server import RunningSandbox, SandboxOptions
-from commerce_pipelines_tests.crashes.cases import Note
-from commerce_pipelines_tests.crashes.erp_scenes import Ground, lent
-from commerce_pipelines_tests.databases import Databases
+from commerce_pipelines_tests.case_counts import Note
+from commerce_pipelines_tests.crashes.erp_child import update_products
+from commerce_pipelines_tests.crashes.erp_field import OUTSIDE, ErpField, each, numbered
+from commerce_pipelines_tests.crashes.erp_scenes import EDITS, SCENES, Edit, Scene, UpdateGround
+from commerce_pipelines_tests.crashes.test_freezes import SHORT_LIMITS
 
-pytestmark = [pytest.mark.crashes, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.crashes, pytest.mark.timeout(1800)]
 
-AT_ONCE = 3
-FAULTS: dict[str, dict[str, Any]] = {
-    "answers": {},
-    "loses its answer": {"kind": "lost_answer", "times": 1},
-    "is late": {"kind": "late", "times": 1, "seconds": 0.3},
-    "refuses after it was done": {"kind": "unavailable_after", "times": 1},
-}
-Lend = Callable[[], Any]
+PLAIN, UNDONE, UNSEALED = "answers", "refuses after it was done", "has no revisions"
 
 
-@pytest.fixture(scope="module")
-def lend(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lend]:
-    """Lends ground, several at once."""
-    directory: Path = tmp_path_factory.mktemp("points")
-    with ExitStack() as stack:
-        free: queue.Queue[RunningSandbox] = queue.Queue()
-        for _ in range(AT_ONCE):
-            sandbox = stack.enter_context(RunningSandbox(SandboxOptions(port=0, rate_limit=False)))
-            # One after the other: routes are built by the first request, in no safe way.
-            with lent(databases, sandbox.addresses, directory):
-                free.put(sandbox)
-
-        @contextmanager
-        def one() -> Iterator[Ground]:
-            sandbox = free.get()
-            try:
-                with lent(databases, sandbox.addresses, directory) as ground:
-                    yield ground
-            finally:
-                free.put(sandbox)
-
-        yield one
+def traced(erp_field: ErpField, scene: Scene) -> list[str]:
+    """Returns the points of an update that nothing disturbs but its ERP."""
+    with erp_field.ground(UpdateGround, scene.adapter) as ground:
+        ground.begin(scene)
+        code, points = ground.update()
+        assert code == 0
+        return points
 
 
-def break_erp(ground: Ground, fault: dict[str, Any]) -> None:
-    if fault:
-        ground.side.world.fault(**fault, method="PUT")
-
-
-def rolled_back(ground: Ground) -> list[str]:
+def rolled_back(ground: UpdateGround) -> list[str]:
     """Sweeps, checks that both sides are as before or as asked for, and has it done in the end."""
-    ground.side.world.ask("DELETE", "")
+    ground.heal()
     ground.recover()
-    (status,) = ground.side.catalog.values(
-        "SELECT coalesce(max(status), 'compensated') FROM saga WHERE kind = 'product_update'"
-    )
-    found = ground.violations()
-    if status != "succeeded" and ground.view() != ground.before:
-        found.append(f"I4: {ground.view()} instead of {ground.before}")
-    if status != "succeeded" and ground.side.catalog.dump() != ground.dump:
-        found.append("I4: the store's rows are not as before")
-    states = ground.side.catalog.rows(
-        "SELECT state, outcome ? 'failed' FROM message WHERE topic = 'product_updates'"
-    )
-    ground.side.work("drain")
-    title = ground.side.catalog.values(
-        "SELECT title FROM product WHERE id = :id", id=ground.side.product_id
-    )
-    was_told = states == [("done", True)]
-    expected = ["Teapot"] if was_told else ["Teapot, large"]
-    there = [ground.side.there.details.title]
-    if title != expected or there != expected:
-        found.append(f"I3: {title} here, {there} there, {states}")
-    return [*found, *ground.violations()]
+    return [*ground.halves(), *ground.violations(), *ground.drained()]
 
 
-def gone_on(ground: Ground) -> list[str]:
+def gone_on(ground: UpdateGround) -> list[str]:
     """Has the same run go on, and checks the same."""
-    ground.side.world.ask("DELETE", "")
-    code, _ = ground.send()
+    ground.heal()
+    code, _ = ground.update()
     return [*([] if code == 0 else [f"the second child ended with {code}"]), *rolled_back(ground)]
 
 
 @pytest.mark.parametrize(
-    ("fault", "after"),
+    ("name", "after"),
     [
-        *((fault, rolled_back) for fault in FAULTS),
-        ("answers", gone_on),
-        *(
-            pytest.param(fault, gone_on, marks=pytest.mark.whole)
-            for fault in FAULTS
-            if fault != "answers"
-        ),
+        *((name, rolled_back) for name in SCENES),
+        (PLAIN, gone_on),
+        *(pytest.param(name, gone_on, marks=pytest.mark.whole) for name in SCENES if name != PLAIN),
     ],
 )
 def test_a_kill_at_any_point_of_an_update_leaves_nothing_half_done(
-    note: Note, lend: Lend, fault: str, after: Callable[[Ground], list[str]]
+    note: Note, erp_field: ErpField, name: str, after: Callable[[UpdateGround], list[str]]
 ) -> None:
-    with lend() as ground:
-        break_erp(ground, FAULTS[fault])
-        code, points = ground.send()
-        assert code == 0
-    numbers = [
-        number
-        for number, name in enumerate(points, 1)
-        if not FAULTS[fault] or name.startswith(("after", "no answer", "before P", "before G"))
-    ]
+    scene = SCENES[name]
+    points = traced(erp_field, scene)
+    killed = numbered(points) if name == PLAIN else numbered(points, *OUTSIDE)
 
     def case(point: int) -> list[str]:
-        with lend() as ground:
-            break_erp(ground, FAULTS[fault])
-            code, passed = ground.send(point)
-            if code != -9:
-                return [f"point {point} was not reached: {passed[-1:]}"]
-            return [f"point {point} ({passed[-1]}): {each}" for each in after(ground)]
+        with erp_field.ground(UpdateGround, scene.adapter) as ground:
+            ground.begin(scene)
+            return ground.kill(update_products, point) or after(ground)
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        assert [each for found in pool.map(case, numbers) for each in found] == []
-    note(len(numbers), f"kills of an update whose ERP {fault}, {after.__name__}")
+    assert each(killed, case) == []
+    note(len(killed), f"kills of an update whose ERP {name}, {after.__name__}")
+
+
+def thawed(ground: UpdateGround, scene: Scene, point: int) -> list[str]:
+    """Freezes a child, has the update done without it, and lets it go on."""
+    ground.begin(scene)
+    with ground.frozen(update_products, point, settings=SHORT_LIMITS):
+        found = rolled_back(ground)
+    ground.recover()
+    return [*found, *ground.halves(), *ground.violations()]
+
+
+def edited(ground: UpdateGround, scene: Scene, point: int, edit: Edit) -> list[str]:
+    """Kills a child, has somebody else change the product on both sides, and recovers."""
+    ground.begin(scene)
+    found = ground.kill(update_products, point)
+    ground.heal()
+    edit.make(ground)
+    there = edit.over(ground.there if ground.has_succeeded else ground.details)
+    title = "Teapot, large" if ground.has_succeeded and edit.title == "Teapot" else edit.title
+    ground.recover()
+    if (ground.there, ground.title) != (there, title):
+        found.append(f"I4, I6: {ground.title} here, {ground.there} there")
+    return [*found, *ground.violations()]
+
+
+# As far as their write all updates are the same.
+@pytest.mark.parametrize(
+    ("name", "since"), [(UNDONE, ""), (PLAIN, "after PUT"), (UNSEALED, "before GET")]
+)
+def test_an_update_frozen_around_a_request_does_no_harm_when_it_wakes_up(
+    note: Note, erp_field: ErpField, name: str, since: str
+) -> None:
+    points = traced(erp_field, SCENES[name])
+    first = min(numbered(points, since))
+    frozen = {at: point for at, point in numbered(points, *OUTSIDE).items() if at >= first}
+
+    def case(point: int) -> list[str]:
+        with erp_field.ground(UpdateGround, SCENES[name].adapter) as ground:
+            return thawed(ground, SCENES[name], point)
+
+    assert each(frozen, case) == []
+    note(len(frozen), f"freezes of an update whose ERP {name}")
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("name", SCENES)
+def test_an_update_frozen_anywhere_does_no_harm_when_it_wakes_up(
+    note: Note, erp_field: ErpField, name: str
+) -> None:
+    points = traced(erp_field, SCENES[name])
+
+    def case(point: int) -> list[str]:
+        with erp_field.ground(UpdateGround, SCENES[name].adapter) as ground:
+            return thawed(ground, SCENES[name], point)
+
+    assert each(numbered(points), case) == []
+    note(len(points), f"freezes of an update whose ERP {name}")
+
+
+@pytest.mark.parametrize(("name", "since"), [(UNDONE, ""), (PLAIN, "after PUT")])
+def test_what_somebody_else_changed_of_a_product_stays(
+    note: Note, erp_field: ErpField, name: str, since: str
+) -> None:
+    points = traced(erp_field, SCENES[name])
+    first = min(numbered(points, since))
+    killed = {at: point for at, point in numbered(points, *OUTSIDE).items() if at >= first}
+
+    def case(point: int) -> list[str]:
+        with erp_field.ground(UpdateGround, SCENES[name].adapter) as ground:
+            return edited(ground, SCENES[name], point, EDITS["all of these"])
+
+    assert each(killed, case) == []
+    note(len(killed), f"kills of an update whose ERP {name}, then the product edited")
+
+
+@pytest.mark.whole
+@pytest.mark.parametrize("name", [PLAIN, UNDONE, UNSEALED])
+@pytest.mark.parametrize("edit", EDITS)
+def test_what_somebody_else_changed_of_a_product_stays_after_a_kill_anywhere(
+    note: Note, erp_field: ErpField, name: str, edit: str
+) -> None:
+    points = traced(erp_field, SCENES[name])
+
+    def case(point: int) -> list[str]:
+        with erp_field.ground(UpdateGround, SCENES[name].adapter) as ground:
+            return edited(ground, SCENES[name], point, EDITS[edit])
+
+    assert each(numbered(points), case) == []
+    note(len(points), f"kills of an update whose ERP {name}, then {edit} edited")

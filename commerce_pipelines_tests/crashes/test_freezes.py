@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from commerce_pipelines_tests.crashes.cases import Field, Note, Scene, distinct, freeze
+from commerce_pipelines_tests.case_counts import Note
+from commerce_pipelines_tests.crashes.cases import Field, Scene, distinct, freeze
 from commerce_pipelines_tests.crashes.ground import Ground
 from commerce_pipelines_tests.crashes.traced_scenes import SCENES
 

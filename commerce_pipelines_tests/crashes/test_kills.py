@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from commerce_pipelines_tests.case_counts import Note
 from commerce_pipelines_tests.crashes.cases import (
     Field,
-    Note,
     Scene,
     delivered_in_the_end,
     kill,

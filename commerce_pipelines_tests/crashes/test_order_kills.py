@@ -6,45 +6,35 @@ cancelled; and in the end each is exported, and the ERP's word applied.
 
 from __future__ import annotations
 
-import queue
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
 
-from commerce_pipelines.sandbox.server import RunningSandbox, SandboxOptions
-from commerce_pipelines.services import order_export, order_status_import
-from commerce_pipelines_tests.crashes.cases import Note
-from commerce_pipelines_tests.crashes.order_scenes import (
-    LATE_SECONDS,
-    RUN,
-    Ground,
-    lent,
-)
-from commerce_pipelines_tests.crashes.points import Stop
-from commerce_pipelines_tests.databases import Databases
+from commerce_pipelines.connectors.erp.rest import RestErp
+from commerce_pipelines_tests.case_counts import Note
+from commerce_pipelines_tests.crashes.erp_child import RUN, Flow, export_orders, import_statuses
+from commerce_pipelines_tests.crashes.erp_field import OUTSIDE, ErpField, each, numbered
+from commerce_pipelines_tests.crashes.order_scenes import OrderGround, RefusingErp
 
 pytestmark = [pytest.mark.crashes, pytest.mark.timeout(900)]
 
-AT_ONCE = 3
-Lend = Callable[[], Any]
+LATE_SECONDS = 0.3
 
 
 class Scene(NamedTuple):
     """What a child is at.
 
     Attributes:
+        adapter: How it speaks with the ERP.
         fault: Of the ERP, while it is at it.
     """
 
-    kind: str
-    refuses: bool = False
+    flow: Flow
+    adapter: type[RestErp] = RestErp
     fault: dict[str, Any] | None = None
 
-    def begin(self, ground: Ground) -> None:
+    def begin(self, ground: OrderGround) -> None:
         """Has the ERP show its fault."""
         if self.fault:
             ground.late_seconds = self.fault.get("seconds", 0.0) + 0.1
@@ -54,66 +44,39 @@ class Scene(NamedTuple):
 _LATE = {"kind": "late", "method": "POST", "times": 1, "seconds": LATE_SECONDS}
 _LOST = {"kind": "lost_answer", "method": "POST", "times": 1}
 SCENES = {
-    "an export": Scene(order_export.KIND),
-    "an export that is refused": Scene(order_export.KIND, refuses=True),
-    "an export whose draft comes late": Scene(order_export.KIND, fault=_LATE),
-    "an export whose draft is not answered": Scene(order_export.KIND, fault=_LOST),
-    "an export confirmed late": Scene(order_export.KIND, fault={**_LATE, "route": "/confirm"}),
+    "an export": Scene(export_orders),
+    "an export that is refused": Scene(export_orders, RefusingErp),
+    "an export whose draft comes late": Scene(export_orders, fault=_LATE),
+    "an export whose draft is not answered": Scene(export_orders, fault=_LOST),
+    "an export confirmed late": Scene(export_orders, fault={**_LATE, "route": "/confirm"}),
     "an export confirmed without an answer": Scene(
-        order_export.KIND, fault={**_LOST, "route": "/confirm"}
+        export_orders, fault={**_LOST, "route": "/confirm"}
     ),
-    "an import of updates": Scene(order_status_import.KIND),
+    "an import of updates": Scene(import_statuses),
 }
 
 
-@pytest.fixture(scope="module")
-def lend(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lend]:
-    """Lends ground, several at once."""
-    directory: Path = tmp_path_factory.mktemp("points")
-    with ExitStack() as stack:
-        free: queue.Queue[RunningSandbox] = queue.Queue()
-        for _ in range(AT_ONCE):
-            free.put(stack.enter_context(RunningSandbox(SandboxOptions(port=0, rate_limit=False))))
-
-        @contextmanager
-        def one() -> Iterator[Ground]:
-            sandbox = free.get()
-            try:
-                with lent(databases, sandbox.addresses, directory) as ground:
-                    yield ground
-            finally:
-                free.put(sandbox)
-
-        yield one
-
-
-def traced(lend: Lend, scene: Scene) -> list[str]:
+def traced(erp_field: ErpField, scene: Scene) -> list[str]:
     """Returns the points of a scene that nothing disturbs but its fault."""
-    with lend() as ground:
+    with erp_field.ground(OrderGround) as ground:
         scene.begin(ground)
-        code, points = ground.finish(scene.kind, refuses=scene.refuses)
+        code, points = ground.finish(scene.flow, adapter=scene.adapter)
         assert code == 0
-        return list(points)
+        return points
 
 
-def each(points: list[int], case: Callable[[int], list[str]]) -> list[str]:
-    """Does a case at each of the points; returns what was violated where."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        return [one for found in pool.map(case, points) for one in found]
-
-
-def rolled_back_or_finished(ground: Ground, scene: Scene) -> list[str]:
+def rolled_back_or_finished(ground: OrderGround, scene: Scene) -> list[str]:
     """Sweeps, and checks that both sides agree, then and when it is done in the end."""
     del scene
-    ground.world.ask("DELETE", "")
+    ground.heal()
     ground.recover()
     return [*ground.halves(), *ground.violations(), *ground.drained()]
 
 
-def gone_on(ground: Ground, scene: Scene) -> list[str]:
+def gone_on(ground: OrderGround, scene: Scene) -> list[str]:
     """Has the same run go on, with an ERP that is well again, and checks the same."""
-    ground.world.ask("DELETE", "")
-    code, _ = ground.finish(scene.kind)
+    ground.heal()
+    code, _ = ground.finish(scene.flow)
     found = [] if code == 0 else [f"the second child ended with {code}"]
     return [*found, *rolled_back_or_finished(ground, scene)]
 
@@ -131,67 +94,53 @@ def gone_on(ground: Ground, scene: Scene) -> list[str]:
     ],
 )
 def test_a_kill_at_any_point_leaves_no_order_half_done(
-    note: Note, lend: Lend, name: str, after: Callable[[Ground, Scene], list[str]]
+    note: Note, erp_field: ErpField, name: str, after: Callable[[OrderGround, Scene], list[str]]
 ) -> None:
     scene = SCENES[name]
-    points = traced(lend, scene)
-    numbers = [
-        number
-        for number, point in enumerate(points, 1)
-        if not scene.fault or point.startswith(("after", "no answer", "before P", "before G"))
-    ]
+    points = traced(erp_field, scene)
+    killed = numbered(points, *OUTSIDE) if scene.fault else numbered(points)
 
     def case(point: int) -> list[str]:
-        with lend() as ground:
+        with erp_field.ground(OrderGround) as ground:
             scene.begin(ground)
-            code, passed = ground.finish(scene.kind, Stop(point), refuses=scene.refuses)
-            if code != -9:
-                return [f"point {point} was not reached: {passed[-1:]}"]
-            return [f"point {point} ({passed[-1]}): {one}" for one in after(ground, scene)]
+            found = ground.kill(scene.flow, point, adapter=scene.adapter)
+            return found or after(ground, scene)
 
-    assert each(numbers, case) == []
-    note(len(numbers), f"kills of {name}, {after.__name__}")
+    assert each(killed, case) == []
+    note(len(killed), f"kills of {name}, {after.__name__}")
 
 
 @pytest.mark.parametrize("name", ["an export", "an export that is refused"])
 def test_a_frozen_export_that_thaws_after_the_order_was_exported_again_does_no_harm(
-    note: Note, lend: Lend, name: str
+    note: Note, erp_field: ErpField, name: str
 ) -> None:
     scene = SCENES[name]
-    points = traced(lend, scene)
-    numbers = [
-        number
-        for number, point in enumerate(points, 1)
-        if any(word in point for word in ("after COMMIT", "POST", "GET"))
-    ]
+    points = traced(erp_field, scene)
+    frozen = numbered(points, *OUTSIDE)
 
     def case(point: int) -> list[str]:
-        with lend() as ground:
-            child = ground.send(scene.kind, Stop(point, frozen=True), refuses=scene.refuses)
-            if not child.freeze():
-                return [f"point {point} was not reached"]
+        with erp_field.ground(OrderGround) as ground:
+            with ground.frozen(scene.flow, point, adapter=scene.adapter):
+                ground.recover()
+                found = ground.drained()
             ground.recover()
-            found = ground.drained()
-            child.thaw()
-            ground.recover()
-            found += [*ground.halves(), *ground.violations()]
-            return [f"point {point} ({points[point - 1]}): {one}" for one in found]
+            return [*found, *ground.halves(), *ground.violations()]
 
-    assert each(numbers, case) == []
-    note(len(numbers), f"freezes of {name}")
+    assert each(frozen, case) == []
+    note(len(frozen), f"freezes of {name}")
 
 
-def test_killed_around_its_confirmation_an_order_always_ends_exported(lend: Lend) -> None:
+def test_killed_around_its_confirmation_an_order_always_ends_exported(erp_field: ErpField) -> None:
     scene = SCENES["an export"]
-    points = traced(lend, scene)
+    points = traced(erp_field, scene)
     around = [
         number for number, point in enumerate(points, 1) if "POST" in point and "confirm" in point
     ]
     assert len(around) == 2
 
     for point in around:
-        with lend() as ground:
-            ground.finish(scene.kind, Stop(point))
+        with erp_field.ground(OrderGround) as ground:
+            ground.kill(scene.flow, point)
             ground.recover()
             ended = ground.desk.rows(f"SELECT status FROM saga WHERE root_run_id = '{RUN}'")
             assert (ended, ground.halves()) == ([("succeeded",)], [])

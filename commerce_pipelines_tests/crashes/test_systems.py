@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from commerce_pipelines_tests.case_counts import Note
 from commerce_pipelines_tests.crashes.cases import (
     Field,
-    Note,
     Scene,
     delivered_in_the_end,
     rolled_back,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from commerce_pipelines_tests.crashes.cases import Field, Note, Scene, distinct, kill
+from commerce_pipelines_tests.case_counts import Note
+from commerce_pipelines_tests.crashes.cases import Field, Scene, distinct, kill
 from commerce_pipelines_tests.crashes.ground import Ground
 from commerce_pipelines_tests.crashes.invariants import violations
 from commerce_pipelines_tests.crashes.third_parties import EDITS, Edit

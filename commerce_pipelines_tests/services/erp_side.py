@@ -56,7 +56,7 @@ class Side:
     def recover(self) -> dict[str, int]:
         """Undoes all that is due."""
         self.catalog.execute("UPDATE saga SET next_try_at = now()")
-        kinds = {product_update.KIND: product_update.steps(self.erp)}
+        kinds = {product_update.KIND: product_update.steps(self.erp, self.ledger)}
         return dict(recovery.sweep(Compensator(self.ledger, kinds), "sweep"))
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -163,6 +164,40 @@ def test_a_change_without_an_answer_is_put_back_and_made_again(sides: Sides, kin
     sides.push()
 
     assert sides.names_there() == ["Acme & Sons"]
+
+
+def test_a_change_that_was_made_again_stays(sides: Sides) -> None:
+    sides.there.create(name="Acme")
+    sides.sync()
+    sides.rename(sides.here()[0].id, "Acme & Sons")
+    sides.fault("unavailable_before", method="PATCH", times=20)
+    with pytest.raises(CommerceError):
+        sides.push()
+    sides.heal()
+    sides.change("UPDATE saga_step SET settle_at = now()")
+    sides.recover()
+    sides.make_due()
+    sides.push()
+
+    sides.change("UPDATE saga_step SET audit_at = now() WHERE audit_at IS NOT NULL")
+    sides.recover()
+
+    assert sides.names_there() == ["Acme & Sons"]
+
+
+def test_a_change_that_comes_late_has_no_effect(sides: Sides) -> None:
+    sides.there.create(name="Acme")
+    sides.sync()
+    sides.rename(sides.here()[0].id, "Acme & Sons")
+    sides.fault("late", method="PATCH", times=20, seconds=0.5)
+    with pytest.raises(CommerceError):
+        sides.push()
+    sides.heal()
+
+    assert sides.recover() == {"compensated": 1}
+    time.sleep(0.6)
+
+    assert sides.names_there() == ["Acme"]
 
 
 def test_a_brand_that_was_seen_gone_is_there_again_after_its_push(sides: Sides) -> None:

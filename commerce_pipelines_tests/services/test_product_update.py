@@ -21,6 +21,7 @@ from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.services import product_update
 from commerce_pipelines.services.erp_product_sync import ErpProductSync
 from commerce_pipelines.services.product_update import ProductUpdate
+from commerce_pipelines.services.product_update_steps import details_of
 from commerce_pipelines_tests.factories import product, variant
 from commerce_pipelines_tests.services.erp_by_hand import details, erp_variant, failing
 from commerce_pipelines_tests.services.update_ground import Ground, big
@@ -128,6 +129,68 @@ def test_an_answer_that_is_lost_leaves_both_sides_as_before(
     assert ground.catalog.dump() == before
     assert set(ground.there.variants) == set(there.variants)
     assert (ground.there.title, ground.there.description) == (there.title, there.description)
+
+
+def dies_before_its_request(ground: Ground) -> Callable[[], object]:
+    """Has a change die and be undone before the ERP gets it; returns what sends it after all.
+
+    The ERP has no revisions and no keys, so what comes late is applied.
+    """
+    ground.erp.has_revisions = False
+    there = ground.there
+    ground.ask(**big(ground))
+    ground.erp.script("write_product", failing(RuntimeError("killed")))
+    with pytest.raises(RuntimeError):
+        ground.work()
+    assert ground.recover() == {"compensated": 1}
+    assert ground.there == there
+    (plan,) = ground.catalog.values("SELECT plan FROM saga_step WHERE state = 'absent'")
+    ground.catalog.execute("UPDATE message SET next_try_at = now()")
+    return lambda: ground.erp.put("P1", details_of(plan["details"]))
+
+
+def test_the_audit_takes_back_a_change_that_came_late(ground: Ground) -> None:
+    there = ground.there
+    send = dies_before_its_request(ground)
+    send()
+
+    assert ground.audit() == {"audited_undone": 1}
+    assert (ground.there.title, ground.there.description) == (there.title, there.description)
+    assert set(ground.there.variants) == set(there.variants)
+
+
+def test_the_audit_leaves_a_change_that_was_made_again(ground: Ground) -> None:
+    dies_before_its_request(ground)
+    assert ground.work()
+    there = ground.there
+
+    assert ground.audit() == {"audited_absent": 1}
+    assert ground.there == there
+
+
+def test_the_audit_puts_back_what_was_made_before_a_change_came_late(ground: Ground) -> None:
+    send = dies_before_its_request(ground)
+    assert ground.work()
+    ground.ask(title="Bowl")
+    assert ground.work()
+    there = ground.there
+    send()
+    assert ground.there.title == "Mug, large"
+
+    assert ground.audit() == {"audited_undone": 1}
+    assert (ground.there.title, ground.there.description) == (there.title, there.description)
+    assert set(ground.there.variants) == set(there.variants)
+
+
+def test_the_audit_waits_while_a_product_is_being_changed(ground: Ground) -> None:
+    dies_before_its_request(ground)
+    audited: list[object] = []
+    ground.erp.after_write.append(lambda: audited.append(ground.audit()))
+
+    assert ground.work()
+
+    assert audited == [{"audited_absent": 1}]
+    assert ground.there.title == "Mug, large"
 
 
 def after_effect(ground: Ground, happen: Callable[[], object]) -> None:

@@ -59,7 +59,15 @@ class Ground:
         self.catalog.execute(
             "UPDATE saga SET lease_until = now() - interval '1 s' WHERE lease_until IS NOT NULL"
         )
-        kinds = {product_update.KIND: product_update.steps(self.erp)}
+        return self._sweep()
+
+    def audit(self) -> dict[str, int]:
+        """Looks for late effects, after all waiting times have passed."""
+        self.catalog.execute("UPDATE saga_step SET audit_at = now() WHERE audit_at IS NOT NULL")
+        return self._sweep()
+
+    def _sweep(self) -> dict[str, int]:
+        kinds = {product_update.KIND: product_update.steps(self.erp, self.ledger)}
         return dict(recovery.sweep(Compensator(self.ledger, kinds), "sweep"))
 
     def variant_id(self, sku: str) -> str:

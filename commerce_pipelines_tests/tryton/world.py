@@ -195,3 +195,10 @@ class TrytonWorld(World):
     def references(self, reference: str) -> list[str]:
         rows = self.people.find("sale.sale", ["reference", "=", reference])
         return [str(row["id"]) for row in rows]
+
+    def standing(self, reference: str) -> list[str]:
+        """Returns the orders under a reference that are not cancelled."""
+        rows = self.people.find(
+            "sale.sale", ["reference", "=", reference], ["state", "!=", "cancelled"]
+        )
+        return [str(row["id"]) for row in rows]
