@@ -56,7 +56,11 @@ class Wish(Generic[Shape]):
 
 
 async def read_wish(
-    request: Request, resources: Resources, shape: type[Shape], scope: str | None = None
+    request: Request,
+    resources: Resources,
+    shape: type[Shape],
+    scope: str | None = None,
+    limits: BodyLimits = LIMITS,
 ) -> Wish[Shape]:
     """Returns what a request asks for.
 
@@ -65,6 +69,7 @@ async def read_wish(
         resources: What knows whom to believe.
         shape: Of the body.
         scope: What the key is for; the route as it was asked for, if not given.
+        limits: What is too much for the body.
 
     Raises:
         ProblemError: The body is not of that shape.
@@ -77,7 +82,7 @@ async def read_wish(
             delivery.verify()
         asked, sha256 = {}, _NO_BODY
     else:
-        async with open_body(request, LIMITS, delivery.feed if delivery else _ignore) as body:
+        async with open_body(request, limits, delivery.feed if delivery else _ignore) as body:
             if delivery:
                 delivery.verify()
             asked, sha256 = loads(body.whole()), body.sha256
