@@ -61,6 +61,7 @@ cart = Table(
     Column("version", BigInteger, nullable=False, server_default="1"),
     Column("completed_at", _ZONED),
     *_since(),
+    Index("cart_open", "id", postgresql_where=text("completed_at IS NULL")),
 )
 
 # What the variant was called and cost when it was added or last changed.

@@ -72,6 +72,8 @@ CREATE TABLE cart (
   FOREIGN KEY(customer_id) REFERENCES customer (id)
 );
 
+CREATE INDEX cart_open ON cart (id) WHERE completed_at IS NULL;
+
 CREATE TABLE store_order (
   id TEXT NOT NULL,
   cart_id TEXT,
