@@ -162,6 +162,9 @@ class Settings(BaseSettings):
     answers_kept_days: int = Field(
         1, gt=0, description="How long an answer is repeated to the same `Idempotency-Key`."
     )
+    carts_kept_days: int = Field(
+        30, gt=0, description="How long a cart is kept that nobody completes nor touches."
+    )
     bodies_kept_days: int = Field(
         30, gt=0, description="How long a message's body is kept after it is done."
     )

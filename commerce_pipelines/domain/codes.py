@@ -22,3 +22,4 @@ class Code(StrEnum):
     PRICE_CHANGED = "price_changed"
     CUSTOMER_NOT_FOUND = "customer_not_found"
     KEY_REUSED = "key_reused"
+    DELIVERY_REPEATED = "delivery_repeated"

@@ -15,13 +15,7 @@ from sqlalchemy import Connection
 from commerce_pipelines.domain.brands import BrandChanges, StoredBrand, WantedBrand
 from commerce_pipelines.endpoint.problems import documented
 from commerce_pipelines.endpoint.resources import Opened
-from commerce_pipelines.endpoint.settling import (
-    CHANGE_SECONDS,
-    Settling,
-    answered,
-    only_one,
-    shown,
-)
+from commerce_pipelines.endpoint.settling import Settling, answered, only_one, shown
 from commerce_pipelines.endpoint.wishes import KEY_PARAMETER, described, read_wish
 from commerce_pipelines.errors import NotFound
 from commerce_pipelines.services.brand_push import change_brand, create_brand
@@ -94,12 +88,13 @@ async def create(request: Request, resources: Opened) -> Response:
 
 @router.patch(
     "/{brand_id}",
+    response_model=StoredBrand,
     responses=documented(400, 401, 403, 404, 408, 409, 413, 415, 422, 503),
     openapi_extra=described(
         BrandChanges, rename={"name": "Acme & Sons"}, clear={"description": None, "logo_url": None}
     ),
 )
-async def change(brand_id: Id, request: Request, resources: Opened) -> StoredBrand:
+async def change(brand_id: Id, request: Request, resources: Opened) -> Response:
     """Changes a brand, its name too, and has that brought to the brand system.
 
     What is absent stays as it is; `null` clears a description or logo. 409 says that the name
@@ -108,9 +103,11 @@ async def change(brand_id: Id, request: Request, resources: Opened) -> StoredBra
     """
     wish = await read_wish(request, resources, BrandChanges)
     resources.door.check_open()
-    return await resources.transact(
-        lambda store: change_brand(store, brand_id, wish.value), CHANGE_SECONDS
-    )
+
+    def work(connection: Connection, inquired: Inquired, locked: None) -> Answer:
+        return shown(change_brand(connection, brand_id, wish.value))
+
+    return await answered(resources, Settling(request, wish.keyed, only_one(wish.keyed), work))
 
 
 @router.get("", responses=documented(422, 503))

@@ -12,20 +12,17 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from sqlalchemy import Connection
 
-from commerce_pipelines.domain.catalog import first_fault
 from commerce_pipelines.domain.product_changes import ProductChanges
 from commerce_pipelines.domain.stored import StoredProduct
-from commerce_pipelines.domain.strict_json import loads
-from commerce_pipelines.endpoint.bodies import BodyLimits, open_body
+from commerce_pipelines.endpoint.bodies import BodyLimits
 from commerce_pipelines.endpoint.messages import Accepted
 from commerce_pipelines.endpoint.preferences import (
     IDEMPOTENCY_KEY,
     PREFER,
     WAIT_SECONDS,
-    idempotency_key,
     patience_seconds,
     preferences,
 )
@@ -35,10 +32,18 @@ from commerce_pipelines.endpoint.problems import (
     documented,
 )
 from commerce_pipelines.endpoint.resources import Opened, Resources
+from commerce_pipelines.endpoint.wishes import Wish, read_wish
 from commerce_pipelines.errors import InvalidInput
 from commerce_pipelines.services.product_update import ask
 from commerce_pipelines.services.product_update_report import Ended, load_ended
 from commerce_pipelines.store.catalog import load_product
+from commerce_pipelines.store.idempotency import (
+    Answer,
+    keep_and_commit,
+    note_delivery,
+    wait_for_others,
+)
+from commerce_pipelines.store.messages import Receipt
 
 LIMITS = BodyLimits(most_bytes=1024 * 1024, seconds=10.0)
 # How often it is asked whether a failed change has been undone.
@@ -128,17 +133,16 @@ async def update(
     it fails, the answer says what was undone. Signed as a webhook, unless the endpoint takes
     unsigned requests from this machine.
     """
-    key = idempotency_key(request)
-    changes = await _read(request, resources)
+    wish = await read_wish(request, resources, ProductChanges, limits=LIMITS)
     resources.door.check_open()
     try:
         receipt = await resources.transact(
-            lambda store: ask(store, product_id, changes, key), ASK_SECONDS
+            lambda store: _asked(store, product_id, wish), ASK_SECONDS
         )
     except InvalidInput as error:
         raise ProblemError(422, str(error)) from error
     if receipt.differs:
-        raise ProblemError(422, f"The key {key} was here before with another change, which counts.")
+        raise ProblemError(422, "The key was here before with another change, which counts.")
     (message_id,) = receipt.message_ids
     resources.updates.wake()
     preferred = preferences(request)
@@ -147,19 +151,20 @@ async def update(
     return await _finished(resources, message_id, patience_seconds(preferred))
 
 
-async def _read(request: Request, resources: Resources) -> ProductChanges:
-    delivery = resources.callers.signed_or_local(request)
-    async with open_body(request, LIMITS, delivery.feed if delivery else _ignore) as body:
-        if delivery:
-            delivery.verify()
-        asked = loads(body.whole())
-    try:
-        return ProductChanges.model_validate(asked)
-    except ValidationError as error:
-        field, reason = first_fault(error)
-        detail = f"{field}: {reason}" if field else reason
-        fault = {"field": field, "reason": reason}
-        raise ProblemError(422, detail, errors=[fault]) from error
+def _asked(store: Connection, product_id: str, wish: Wish[ProductChanges]) -> Receipt:
+    """Leaves the message; who sends the request again waits for the same one."""
+    keyed = wish.keyed
+    if keyed is None:
+        return ask(store, product_id, wish.value)
+    known = wait_for_others(store, keyed)
+    if known is not None:
+        note_delivery(store, keyed)
+        return Receipt([Accepted.model_validate_json(known.body).id], repeated=True)
+    receipt = ask(store, product_id, wish.value, keyed.kept_under)
+    if not receipt.differs:
+        accepted = Accepted.of(receipt.message_ids[0])
+        keep_and_commit(store, keyed, Answer(202, accepted.model_dump_json().encode()))
+    return receipt
 
 
 async def _finished(resources: Resources, message_id: int, seconds: float) -> Response:
@@ -212,7 +217,3 @@ def _accepted(message_id: int, headers: dict[str, str] | None = None) -> Respons
 
 def _location(message_id: int) -> dict[str, str]:
     return {"Location": Accepted.of(message_id).location}
-
-
-def _ignore(chunk: bytes) -> None:
-    """Takes a piece of an unsigned body."""

@@ -29,6 +29,7 @@ from commerce_pipelines.store.idempotency import (
     Answer,
     KeyedRequest,
     keep_and_commit,
+    note_delivery,
     wait_for_others,
 )
 
@@ -45,7 +46,7 @@ class Settling(Generic[L]):
     """How a wish is answered.
 
     Attributes:
-        keyed: The key that it came with; None without one.
+        keyed: What it is known by when it comes again; None if nothing.
         lock: Keeps others out, and returns what they are kept out of, and the first answer if
             this request was here before.
         work: Does it, with that in hand.
@@ -60,6 +61,8 @@ class Settling(Generic[L]):
         """Does what the picture above shows."""
         locked, known = self.lock(connection)
         if known is not None:
+            if self.keyed:
+                note_delivery(connection, self.keyed)
             return known
         try:
             outcome = self.work(connection, inquired, locked)
@@ -71,7 +74,7 @@ class Settling(Generic[L]):
 
 
 def only_one(keyed: KeyedRequest | None) -> Callable[[Connection], tuple[None, Answer | None]]:
-    """Returns a lock for what is created anew: it keeps out who comes with the same key."""
+    """Returns a lock for what has none: it keeps out who comes with the same key or delivery."""
 
     def lock(connection: Connection) -> tuple[None, Answer | None]:
         return None, wait_for_others(connection, keyed) if keyed else None

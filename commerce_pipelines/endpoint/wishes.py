@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from commerce_pipelines.domain.catalog import first_fault
 from commerce_pipelines.domain.strict_json import loads
 from commerce_pipelines.endpoint.bodies import BodyLimits, open_body
+from commerce_pipelines.endpoint.preferences import idempotency_key
 from commerce_pipelines.endpoint.problems import ProblemError
 from commerce_pipelines.endpoint.resources import Resources
-from commerce_pipelines.endpoint.signatures import LONGEST_ID, SignedDelivery
-from commerce_pipelines.errors import InvalidInput
+from commerce_pipelines.endpoint.signatures import LONGEST_ID
 from commerce_pipelines.store.idempotency import KeyedRequest
 
 LIMITS: Final = BodyLimits(most_bytes=256 * 1024, seconds=10.0)
@@ -30,7 +30,8 @@ KEY_PARAMETER: Final = {
     "in": "header",
     "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_ID, "pattern": "^[ -~]+$"},
     "description": "Sent again with the same body, the first answer comes again, byte for byte, "
-    "and nothing else happens; with another body it is 422. Known for a day.",
+    "and nothing else happens; with another body it is 422. A signed delivery under another key "
+    "than its first is 409. Known for a day.",
 }
 
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -47,7 +48,7 @@ class Wish(Generic[Shape]):
     """What is asked for.
 
     Attributes:
-        keyed: The key that it came with; None without one.
+        keyed: What it is known by when it comes again; None without key and signature.
     """
 
     value: Shape
@@ -55,7 +56,11 @@ class Wish(Generic[Shape]):
 
 
 async def read_wish(
-    request: Request, resources: Resources, shape: type[Shape], scope: str | None = None
+    request: Request,
+    resources: Resources,
+    shape: type[Shape],
+    scope: str | None = None,
+    limits: BodyLimits = LIMITS,
 ) -> Wish[Shape]:
     """Returns what a request asks for.
 
@@ -64,25 +69,27 @@ async def read_wish(
         resources: What knows whom to believe.
         shape: Of the body.
         scope: What the key is for; the route as it was asked for, if not given.
+        limits: What is too much for the body.
 
     Raises:
         ProblemError: The body is not of that shape.
         InvalidInput: It is not JSON, or not from one who may.
     """
     delivery = resources.callers.signed_or_local(request)
-    key = _key(request, delivery)
+    key = idempotency_key(request)
     if shape is Nothing and not _has_body(request):
         if delivery:
             delivery.verify()
         asked, sha256 = {}, _NO_BODY
     else:
-        async with open_body(request, LIMITS, delivery.feed if delivery else _ignore) as body:
+        async with open_body(request, limits, delivery.feed if delivery else _ignore) as body:
             if delivery:
                 delivery.verify()
             asked, sha256 = loads(body.whole()), body.sha256
     keyed = None
-    if key is not None:
-        keyed = KeyedRequest(scope or f"{request.method} {request.url.path}", key, sha256)
+    if key or delivery:
+        scope = scope or f"{request.method} {request.url.path}"
+        keyed = KeyedRequest(scope, key, sha256, delivery.id if delivery else None)
     return Wish(_of_shape(shape, asked), keyed)
 
 
@@ -102,17 +109,6 @@ def _of_shape(shape: type[Shape], asked: Any) -> Shape:
         detail = f"{field}: {reason}" if field else reason
         fault = {"field": field, "reason": reason}
         raise ProblemError(422, detail, errors=[fault]) from error
-
-
-def _key(request: Request, delivery: SignedDelivery | None) -> str | None:
-    """Returns the key; a signed request has one in any case, its delivery's id."""
-    keys = request.headers.getlist("idempotency-key")
-    if not keys:
-        return f"delivery {delivery.id}" if delivery else None
-    key = keys[0]
-    if len(keys) > 1 or not (0 < len(key) <= LONGEST_ID and key.isascii() and key.isprintable()):
-        raise InvalidInput(f"Idempotency-Key must be 1 to {LONGEST_ID} printable characters, once.")
-    return key
 
 
 def _has_body(request: Request) -> bool:

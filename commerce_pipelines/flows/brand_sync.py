@@ -191,7 +191,7 @@ def schedule(
         return dg.RunRequest(run_config=WHOLE_CONFIG, tags=WHOLE)
     retrieved = _ask(store, brands)
     if retrieved.changes_nothing:
-        return dg.SkipReason(f"None of the {retrieved.total} brands there has changed.")
+        return dg.SkipReason(_nothing_changed(retrieved))
     return dg.RunRequest()
 
 
@@ -203,6 +203,18 @@ def _ask(store: StoreResource, brands: BrandsResource) -> Retrieved:
             "The brand system could not be asked what changed. Nothing is lost, it is asked "
             f"again in a minute. {type(error).__name__}: {error}"
         ) from error
+
+
+def _nothing_changed(retrieved: Retrieved) -> str:
+    told = f"None of the {retrieved.total} brands there has changed"
+    if not retrieved.rejected:
+        return f"{told}."
+    named = [
+        f"{row['external_id'] or 'one without an id'}: {row['reason']}"
+        for row in retrieved.rejected[:MOST_SHOWN]
+    ]
+    count = len(retrieved.rejected)
+    return f"{told}, but for {count} that cannot be taken: {'; '.join(named)}."
 
 
 def _was_read_whole(instance: dg.DagsterInstance) -> bool:

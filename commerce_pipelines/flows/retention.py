@@ -31,6 +31,7 @@ def delete_what_is_over(
         steps_days=settings.steps_kept_days,
         sagas_days=settings.sagas_kept_days,
         answers_days=settings.answers_kept_days,
+        carts_days=settings.carts_kept_days,
     )
     deleted: Counter[str] = Counter()
     try:

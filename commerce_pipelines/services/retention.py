@@ -1,13 +1,15 @@
 """Keeping things as long as they are needed, and no longer.
 
     answers by idempotency key
+    carts that were left
     bodies ──► messages                  of what is done
     plans, results, before-images ──► sagas with their events       of what is finished
     seals in Sanity, together with the plans of their steps
 
-Kept for ever: what is unfinished, parked or dead. May be killed anywhere and run
-beside everything, itself included: each page is one commit, and finds again what
-was left. Sanity comes last, so that what does not need it is done without it.
+Kept for ever: what else is unfinished, parked or dead, completed carts and orders. May
+be killed anywhere and run beside everything, itself included: each page is one commit,
+and finds again what was left. Sanity comes last, so that what does not need it is done
+without it.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ class Ages:
         steps_days: What steps planned and did, and before-images of products and brands.
         sagas_days: Sagas with their events.
         answers_days: Answers by idempotency key; as long, a repeated request is known.
+        carts_days: Carts that nobody completed, after they were touched last.
     """
 
     bodies_days: int
@@ -44,6 +47,7 @@ class Ages:
     steps_days: int
     sagas_days: int
     answers_days: int = 1
+    carts_days: int = 30
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,7 @@ class Retention:
         engine: The store with its ledger.
         ages: How old what is deleted must be.
         open_sanity: Opens the CMS; called only when there are seals to delete.
-        messages_a_page: How many messages, or seals, one commit looks at.
+        messages_a_page: How many messages, answers, carts or seals one commit looks at.
         sagas_a_page: How many sagas; each may have thousands of before-images.
     """
 
@@ -71,6 +75,7 @@ class Retention:
             CommerceError: Sanity cannot delete seals; all the rest is done.
         """
         yield from self._walk(0, self._drop_answers)
+        yield from self._walk("", self._drop_carts)
         yield from self._walk(0, self._strip_messages)
         yield from self._walk(0, self._drop_messages)
         yield from self._walk("", self._strip_sagas)
@@ -80,6 +85,9 @@ class Retention:
     def _drop_answers(self, store: Connection, after: Any) -> Page:
         most, days = self.messages_a_page, self.ages.answers_days
         return retention.drop_answers(store, after, most, days)
+
+    def _drop_carts(self, store: Connection, after: Any) -> Page:
+        return retention.drop_carts(store, after, self.messages_a_page, self.ages.carts_days)
 
     def _strip_messages(self, store: Connection, after: Any) -> Page:
         most, days = self.messages_a_page, self.ages.bodies_days

@@ -61,6 +61,7 @@ cart = Table(
     Column("version", BigInteger, nullable=False, server_default="1"),
     Column("completed_at", _ZONED),
     *_since(),
+    Index("cart_open", "id", postgresql_where=text("completed_at IS NULL")),
 )
 
 # What the variant was called and cost when it was added or last changed.
@@ -151,7 +152,8 @@ reservation = Table(
     Index("reservation_of_variant", "variant_id", postgresql_where=text("released_at IS NULL")),
 )
 
-# The first answer to a key, for as long as a sender may repeat itself.
+# The first answer to a key, and to the signed delivery that brought it, for as long as a sender
+# may repeat itself.
 idempotency_key = Table(
     "idempotency_key",
     metadata,
@@ -161,8 +163,16 @@ idempotency_key = Table(
     Column("status", SmallInteger, nullable=False),
     Column("headers", JSONB, nullable=False, server_default="{}"),
     Column("body", LargeBinary, nullable=False),
+    Column("delivery", Text),
     Column("created_at", _ZONED, nullable=False, server_default=_NOW),
     Index("idempotency_key_age", "created_at"),
+    Index(
+        "idempotency_key_delivery",
+        "scope",
+        "delivery",
+        unique=True,
+        postgresql_where=text("delivery IS NOT NULL"),
+    ),
 )
 
 # What the last reconciliation of a day found.

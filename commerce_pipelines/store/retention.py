@@ -3,7 +3,8 @@
 Each function looks at one page of rows in the order of their keys and says where
 the next one starts; a page is one commit, so this may end anywhere and begin anew.
 Content goes first (bodies, plans, before-images), rows later, and a row goes only
-when its content has gone. Kept for ever: what is unfinished, parked or dead.
+when its content has gone. Kept for ever: what is unfinished, parked or dead, but for
+carts, which most people just leave.
 
 Does not belong here: how old (`settings`), and other systems (`services`).
 """
@@ -57,6 +58,12 @@ def drop_answers(connection: Connection, page: int, most: int, days: int) -> Pag
     """Deletes answers that were kept by idempotency key for so many days."""
     gone = connection.execute(_DROP_ANSWERS, {"days": days, "most": most}).rowcount
     return Page(page + 1 if gone == most else None, {"answers": gone})
+
+
+def drop_carts(connection: Connection, after: str, most: int, days: int) -> Page:
+    """Deletes carts that nobody completed, nor touched for so many days, with their lines."""
+    row = connection.execute(_DROP_CARTS, {"after": after, "days": days, "most": most}).one()
+    return Page(row.last, {"carts": row.carts})
 
 
 def strip_sagas(
@@ -142,6 +149,18 @@ _DROP_ANSWERS: Final = text(f"""
     DELETE FROM idempotency_key WHERE (scope, key) IN (
         SELECT scope, key FROM idempotency_key WHERE created_at < {_LONG_AGO}
         ORDER BY created_at LIMIT :most FOR UPDATE SKIP LOCKED)""")
+
+# Asked again in the deletion itself, which may have waited for somebody who touched the cart.
+_DROP_CARTS: Final = text(f"""
+    WITH page AS (
+        SELECT id, updated_at < {_LONG_AGO} AS old
+        FROM cart WHERE completed_at IS NULL AND id > :after ORDER BY id LIMIT :most),
+    gone AS (
+        DELETE FROM cart USING page
+        WHERE page.old AND cart.id = page.id
+          AND cart.completed_at IS NULL AND cart.updated_at < {_LONG_AGO}
+        RETURNING 1)
+    SELECT max(id) AS last, (SELECT count(*) FROM gone) AS carts FROM page""")
 
 _PAGE_OF_SAGAS: Final = f"""
     page AS (

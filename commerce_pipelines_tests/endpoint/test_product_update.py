@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import requests
 
 from commerce_pipelines.errors import CommerceError, Refused, Unavailable
 from commerce_pipelines.saga.ledger import Ledger
@@ -95,7 +97,42 @@ def test_the_same_key_again_changes_nothing_more(local: Endpoint, ground: Ground
     assert as_json(again, 200) == first
     assert ground.erp.asked.count("write_product") == 1
     other = local.post(path(ground), json={"title": "Pot"}, headers=key)
+    assert problem(other, 422)["code"] == "key_reused"
+
+
+def test_a_key_that_outlives_its_answer_still_names_the_first_change(
+    local: Endpoint, ground: Ground
+) -> None:
+    headers = {"Idempotency-Key": "k1", "Prefer": "respond-async"}
+    first = as_json(local.post(path(ground), json={"title": "Cup"}, headers=headers), 202)
+    ground.catalog.execute("DELETE FROM idempotency_key")
+
+    again = local.post(path(ground), json={"title": "Cup"}, headers=headers)
+
+    assert as_json(again, 202) == first
+    ground.catalog.execute("DELETE FROM idempotency_key")
+    other = local.post(path(ground), json={"title": "Pot"}, headers=headers)
     assert "another change" in problem(other, 422)["detail"]
+
+
+@pytest.mark.parametrize("first", ["k", None])
+def test_a_signed_change_sent_again_is_made_once_whatever_its_key(
+    endpoint: Endpoint, ground: Ground, first: str | None
+) -> None:
+    body = b'{"title": "Cup"}'
+    headers = {**signed(body), "Prefer": "respond-async"}
+
+    def send(key: str | None) -> requests.Response:
+        named = {"Idempotency-Key": key} if key else {}
+        return endpoint.post(path(ground), data=body, headers=headers | named)
+
+    accepted = as_json(send(first), 202)
+    with ThreadPoolExecutor(20) as pool:
+        copies = list(pool.map(send, [f"key {number}" for number in range(20)]))
+
+    assert {problem(each, 409)["code"] for each in copies} == {"delivery_repeated"}
+    assert as_json(send(first), 202) == as_json(send(None), 202) == accepted
+    assert ground.catalog.values("SELECT count(*) FROM message") == [1]
 
 
 def test_who_does_not_want_to_wait_gets_a_place_to_ask(local: Endpoint, ground: Ground) -> None:

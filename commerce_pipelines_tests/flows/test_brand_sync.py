@@ -82,6 +82,36 @@ def test_a_run_brings_the_brands_and_shows_what_it_did(
     assert sides.names_here() == ["Acme", "Zenith"]
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("x" * 300, "name is longer than 255 characters"), ("   ", "name is blank")],
+    ids=["300 characters", "only spaces"],
+)
+def test_a_name_that_cannot_be_taken_is_told_until_it_is_another_one(
+    sides: Sides, instance: dg.DagsterInstance, name: str, reason: str
+) -> None:
+    sides.there.create(name="Acme")
+    _read_whole(instance)
+    unusable = sides.there.create(name=name)
+
+    told = _skipped(instance)
+    _read_whole(instance)
+
+    assert told.endswith(f"but for 1 that cannot be taken: {unusable['id']}: {reason}.")
+    shown = _shown(instance)
+    assert _counts(shown) == {"unchanged": 1, "rejected": 1}
+    (rejection,) = shown["rejections"].value
+    assert (rejection["external_id"], rejection["reason"]) == (unusable["id"], reason)
+    assert sides.names_here() == ["Acme"]
+
+    sides.there.patch(unusable["id"], name="Zenith")
+    assert isinstance(_tick(instance), dg.RunRequest)
+    assert execute(KIND, instance).success
+    assert sides.names_here() == ["Acme", "Zenith"]
+    assert _counts(_shown(instance)).get("rejected", 0) == 0
+    assert _skipped(instance) == "None of the 2 brands there has changed."
+
+
 def test_the_lineage_leads_from_the_brand_system_to_the_store() -> None:
     graph = build_defs().resolve_asset_graph()
     asset = graph.get(BRANDS)

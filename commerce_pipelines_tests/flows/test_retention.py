@@ -34,6 +34,7 @@ def test_a_run_shows_what_it_deleted(engine: Engine) -> None:
     counts = {name: value.value for name, value in output.step_output_data.metadata.items()}
     assert counts == {
         "answers": 0,
+        "carts": 0,
         "bodies": 1,
         "messages": 0,
         "steps": 0,

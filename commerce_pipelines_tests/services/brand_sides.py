@@ -40,10 +40,10 @@ class Sides:
     faults_url: str
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
-    def sync(self, run_id: str | None = None) -> JSON:
-        """Syncs once and returns what was done."""
+    def sync(self, run_id: str | None = None, *, whole: bool = False) -> JSON:
+        """Syncs once, all if asked to, and returns what was done."""
         flow = BrandSync(self.ledger, self.brand_system, run_id or f"sync-{next(self._numbers)}")
-        retrieved = flow.retrieve()
+        retrieved = flow.retrieve(whole=whole)
         if retrieved.changes_nothing:
             return {"rejected": retrieved.rejected}
         decision = flow.decide(retrieved)

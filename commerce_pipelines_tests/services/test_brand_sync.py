@@ -164,17 +164,6 @@ def test_one_gone_and_one_new_in_the_same_minute_are_both_seen(sides: Sides) -> 
     }
 
 
-@pytest.mark.parametrize("name", [" ", "x" * 300])
-def test_a_brand_without_a_usable_name_is_told_and_stops_no_other(sides: Sides, name: str) -> None:
-    answer = sides.there.post(name=name)
-    sides.there.create(name="Acme")
-
-    done = sides.sync()
-
-    assert sides.names_here() == ["Acme"]
-    assert len(done["rejected"]) == (answer.status_code == 201)
-
-
 def test_the_same_brand_twice_in_a_page_is_one(sides: Sides) -> None:
     sides.there.create(name="Acme")
     sides.fault("repeated_rows", times=None)

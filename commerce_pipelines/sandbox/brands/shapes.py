@@ -10,7 +10,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-MAX_NAME_CHARACTERS = 255
+# A system of its own, with limits of its own: longer ones than others may be able to take.
+MAX_NAME_CHARACTERS = 1_000
 MAX_TEXT_CHARACTERS = 10_000
 
 _NAME = "What it is called; need not be unique, and nobody checks that it says anything."

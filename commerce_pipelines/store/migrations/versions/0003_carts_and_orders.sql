@@ -38,11 +38,14 @@ CREATE TABLE idempotency_key (
   status SMALLINT NOT NULL,
   headers JSONB DEFAULT '{}' NOT NULL,
   body BYTEA NOT NULL,
+  delivery TEXT,
   created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
   PRIMARY KEY (scope, key)
 );
 
 CREATE INDEX idempotency_key_age ON idempotency_key (created_at);
+
+CREATE UNIQUE INDEX idempotency_key_delivery ON idempotency_key (scope, delivery) WHERE delivery IS NOT NULL;
 
 CREATE TABLE order_revision (
   order_id TEXT NOT NULL,
@@ -68,6 +71,8 @@ CREATE TABLE cart (
   PRIMARY KEY (id),
   FOREIGN KEY(customer_id) REFERENCES customer (id)
 );
+
+CREATE INDEX cart_open ON cart (id) WHERE completed_at IS NULL;
 
 CREATE TABLE store_order (
   id TEXT NOT NULL,
