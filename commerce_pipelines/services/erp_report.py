@@ -67,9 +67,7 @@ class _Change:
     back: ErpDetails
 
     @classmethod
-    def of(
-        cls, step: JSON, seen: ErpProduct, now: ErpProduct, came_over: ErpDetails
-    ) -> _Change:
+    def of(cls, step: JSON, seen: ErpProduct, now: ErpProduct, came_over: ErpDetails) -> _Change:
         """Compares what was there, what we wrote and what is there now."""
         if step["result"]:
             written = details_of(step["result"]["written"])
