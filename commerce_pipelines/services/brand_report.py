@@ -96,24 +96,25 @@ def _undo(step: JSON, created: bool, seen: ForeignBrand, now: ForeignBrand | Non
         return "gone"
     if created:
         return "delete" if now.updated_at == seen.updated_at else "superseded"
+    if step["result"] is None and now.updated_at == seen.updated_at:
+        return "send"
     if now.facts == seen.facts:
         return "restored"
     return "restore" if now.facts == BrandFacts(*step["plan"]["facts"]) else "superseded"
 
 
 def _requests(brand_system: BrandSystem, step: JSON, told: JSON, now: ForeignBrand) -> list[JSON]:
-    if told["undo"] not in ("delete", "restore"):
+    undo = told["undo"]
+    if undo not in _WHY_REQUEST:
         return []
-    deletes = told["undo"] == "delete"
-    what = "deletes the brand" if deletes else "puts back what the brand said"
     return [
         {
-            "id": f"{step['seq']}-{told['undo']}",
-            "why": f"{what}; 412 means that somebody has changed it: show the saga again",
-            "method": "DELETE" if deletes else "PATCH",
+            "id": f"{step['seq']}-{undo}",
+            "why": _WHY_REQUEST[undo],
+            "method": "DELETE" if undo == "delete" else "PATCH",
             "url": brand_system.url + brand_path(now.external_id),
             "headers": {**_HEADERS, **precondition(now.updated_at)},
-            "body": None if deletes else told["before"],
+            "body": {"delete": None, "restore": told["before"], "send": told["written"]}[undo],
         }
     ]
 
@@ -131,6 +132,13 @@ def _made_again(brand_system: BrandSystem, step: JSON) -> JSON:
 
 _HEADERS = {"X-Api-Key": "$BRANDS_API_KEY", "Content-Type": "application/json"}
 _IN_DOUBT = "Whether it was created is not known: the answer never came."
+_WHY_REQUEST = {
+    "delete": "deletes the brand; 412 means that somebody has changed it: show the saga again",
+    "restore": "puts back what the brand said; 412 means that somebody has changed it: show the "
+    "saga again",
+    "send": "sends the change in doubt again, so that it is known; then show the saga again for "
+    "what takes it back; 412 means that it never lands",
+}
 _WHY_SQL = {
     True: "undoes the step, once no product has a brand that it would delete",
     False: "undoes the step, and has what changed there read again",

@@ -170,6 +170,36 @@ def test_a_key_that_is_no_good_clears_up_no_doubt(sides: Sides, person: Person) 
     assert sides.names_there() == []
 
 
+@pytest.mark.parametrize("landed", [False, True])
+def test_a_change_in_doubt_is_sent_again_and_taken_back_by_what_is_printed(
+    sides: Sides, person: Person, landed: bool
+) -> None:
+    brand = sides.save("Acme")
+    sides.push()
+    sides.rename(brand.id, "Acme II")
+    saga_id = BrandPush(sides.ledger, sides.brand_system, "run").claim()
+    assert saga_id
+    sides.fault(f"unavailable_{'after' if landed else 'before'}", method="PATCH", times=None)
+    with pytest.raises(CommerceError):
+        BrandPush(sides.ledger, sides.brand_system, "run").push(saga_id)
+    sides.heal()
+    _park_without_key(sides, saga_id)
+    assert sides.names_there() == ["Acme II" if landed else "Acme"]
+
+    first = person.read(saga_id)
+    assert first["steps"][0]["brands"][0]["undo"] == ("restore" if landed else "send")
+    person.send(first)
+    printed = person.read(saga_id)
+    person.send(printed)
+    person.decide(printed, "resolve")
+
+    assert sides.names_there() == ["Acme"]
+    sides.recover()
+    assert sides.rows("SELECT status FROM saga WHERE saga_id = :id", id=saga_id) == [
+        ("compensated",)
+    ]
+
+
 def test_without_a_brand_system_the_print_says_what_to_set(sides: Sides, person: Person) -> None:
     sides.save("Acme")
     saga_id = BrandPush(sides.ledger, sides.brand_system, "run").claim()
