@@ -28,6 +28,7 @@ from commerce_pipelines_tests.crashes.traced import TracedHttp, trace_statements
 
 LEASE_SECONDS = 20.0
 RUN = "run-1"
+APPLICATION = "crash"
 
 Flow = Callable[[Ledger, Erp], None]
 Adapter = Callable[[HttpSession, RateBudget], Erp]
@@ -63,7 +64,7 @@ def run(errand: Errand) -> None:
     # Else the collector looks through, and so copies, all that is shared with the parent.
     gc.freeze()
     points = Points(errand.notes, errand.stop)
-    engine = connect(errand.postgres_url, pool_size=2, application="crash")
+    engine = connect(errand.postgres_url, pool_size=2, application=APPLICATION)
     trace_statements(engine, points, errand.settings)
     http = TracedHttp(
         errand.erp_url,

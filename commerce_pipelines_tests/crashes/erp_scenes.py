@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -14,7 +14,7 @@ from commerce_pipelines.domain.product_changes import ProductChanges
 from commerce_pipelines.errors import Conflict, NotFound
 from commerce_pipelines.services import product_update
 from commerce_pipelines_tests.crashes.erp_child import update_products
-from commerce_pipelines_tests.crashes.erp_field import Ground
+from commerce_pipelines_tests.crashes.erp_ground import Ground
 from commerce_pipelines_tests.services.erp_side import Side
 
 THEIRS = "Theirs"
@@ -66,20 +66,27 @@ SCENES = {
 }
 
 
-@dataclass
 class UpdateGround(Ground):
     """A product on both sides, and a change of everything that waits."""
 
-    side: Side = field(init=False)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def prepare(self) -> None:
+        """Has the product synced, and the change asked for."""
         self.side = Side(self.ledger, self.erp, self.world)
         with self.ledger.engine.begin() as connection:
             wish = ProductChanges.model_validate(self.side.big())
             product_update.ask(connection, self.side.product_id, wish)
         self.dump = self.store.dump()
         self.details = self.there
+
+    def stage(self) -> None:
+        """Has the ERP have the product."""
+        self.put(self.details)
+
+    def put(self, details: ErpDetails) -> None:
+        """Has somebody in the ERP give the product these details."""
+        variants = [_as_body(each) for each in details.variants]
+        changes = {"title": details.title, "description": details.description}
+        self.world.change(self.side.erp_id, **changes, variants=variants)
 
     def begin(self, scene: Scene) -> None:
         """Has the ERP show its fault."""
@@ -198,12 +205,7 @@ def _variant_retitled(details: ErpDetails) -> ErpDetails:
 
 
 def _in_erp(over: Callable[[ErpDetails], ErpDetails]) -> Callable[[UpdateGround], None]:
-    def make(ground: UpdateGround) -> None:
-        edited = over(ground.there)
-        variants = [_as_body(each) for each in edited.variants]
-        ground.world.change(ground.side.erp_id, title=edited.title, variants=variants)
-
-    return make
+    return lambda ground: ground.put(over(ground.there))
 
 
 def _in_store(ground: UpdateGround) -> None:

@@ -7,7 +7,6 @@ undone at once, as the hook does), and the ERP's word on another one.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import uuid4
 
@@ -15,7 +14,7 @@ from commerce_pipelines.connectors.erp.rest import RestErp
 from commerce_pipelines.domain.orders import ErpOrder
 from commerce_pipelines.errors import Refused
 from commerce_pipelines.services.order_export import OrderExport
-from commerce_pipelines_tests.crashes.erp_field import Ground
+from commerce_pipelines_tests.crashes.erp_ground import Ground
 from commerce_pipelines_tests.orders import PLACED_AT
 from commerce_pipelines_tests.services.order_desk import Desk
 
@@ -30,17 +29,13 @@ class RefusingErp(RestErp):
         raise Refused(f"order {external_id}: the customer owes too much")
 
 
-@dataclass
 class OrderGround(Ground):
     """An order that waits to be exported, and the ERP's word on one that is exported."""
 
-    desk: Desk = field(init=False)
-    order_id: str = field(init=False, default_factory=lambda: f"order_{uuid4().hex}")
-    other_id: str = field(init=False, default_factory=lambda: f"order_{uuid4().hex}")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def stage(self) -> None:
+        """Has one order exported and shipped, and another one placed."""
         self.desk = Desk(self.ledger)
+        self.order_id, self.other_id = f"order_{uuid4().hex}", f"order_{uuid4().hex}"
         self.desk.place(self.other_id)
         self.export("earlier")
         other = self.standing(self.other_id)[0]

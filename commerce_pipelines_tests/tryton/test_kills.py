@@ -27,7 +27,7 @@ from commerce_pipelines_tests.crashes.erp_child import (
     run,
     update_products,
 )
-from commerce_pipelines_tests.crashes.erp_field import TIME_PASSES
+from commerce_pipelines_tests.crashes.erp_ground import TIME_PASSES
 from commerce_pipelines_tests.crashes.points import Stop
 from commerce_pipelines_tests.tryton.server import TrytonServer
 from commerce_pipelines_tests.tryton.side import Side
