@@ -101,6 +101,11 @@ def import_statuses(ledger: Ledger, erp: Erp) -> None:
         flow.apply(saga_id)
 
 
+def sweep(ledger: Ledger, erp: Erp) -> None:
+    """Undoes and finishes what is due."""
+    recovery.sweep(compensator(ledger, erp), "sweep")
+
+
 def compensator(ledger: Ledger, erp: Erp) -> Compensator:
     """Returns what undoes and finishes the sagas of these flows."""
     nobody: Any = None

@@ -20,6 +20,7 @@ AT_ONCE = 3
 OUTSIDE = ("after", "no answer", "before GET", "before POST", "before PUT")
 
 G = TypeVar("G", bound=Ground)
+P = TypeVar("P")
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,6 @@ class ErpField:
 
     def add(self, place: _Place) -> None:
         """Has one more case done at once."""
-        # One after the other: routes are built by the first request, in no safe way.
-        place.restored(Ground, RestErp).erp.find_product("none")
         self._free.put(place)
 
 
@@ -92,10 +91,10 @@ def numbered(points: Sequence[str], *beginnings: str) -> dict[int, str]:
     }
 
 
-def each(points: Mapping[int, str], case: Callable[[int], list[str]]) -> list[str]:
+def each(points: Mapping[P, str], case: Callable[[P], list[str]]) -> list[str]:
     """Does a case at each of the points, several at once; returns what was violated where."""
 
-    def one(point: int) -> list[str]:
+    def one(point: P) -> list[str]:
         return [f"point {point} ({points[point]}): {seen}" for seen in case(point)]
 
     with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -12,7 +12,6 @@ from uuid import uuid4
 from commerce_pipelines.connectors.erp.rest import RestErp
 from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.sandbox.server import Addresses
-from commerce_pipelines.services import recovery
 from commerce_pipelines.store.engine import connect
 from commerce_pipelines_tests.connectors.erp_sandbox import SandboxWorld, open_sandbox_erp
 from commerce_pipelines_tests.crashes.children import Child
@@ -22,8 +21,8 @@ from commerce_pipelines_tests.crashes.erp_child import (
     Adapter,
     Errand,
     Flow,
-    compensator,
     run,
+    sweep,
 )
 from commerce_pipelines_tests.crashes.kept import Rows, read_rows, write_rows
 from commerce_pipelines_tests.crashes.points import Stop
@@ -151,7 +150,7 @@ class Ground:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             self.store.execute(TIME_PASSES)
-            recovery.sweep(compensator(self.ledger, self.erp), "sweep")
+            sweep(self.ledger, self.erp)
             if not self.live() or time.monotonic() > deadline:
                 return
             time.sleep(0.01)
