@@ -8,7 +8,10 @@ forgets would leave an effect without its intent.
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, create_engine
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 
 DRIVER = "postgresql+psycopg"
@@ -36,7 +39,7 @@ def connect(postgres_url: str, *, pool_size: int = 5, application: str = "commer
         pool_size: Connections kept open; ten more may be opened under load.
         application: Shown in `pg_stat_activity`.
     """
-    return create_engine(
+    engine = create_engine(
         _with_driver(postgres_url, DRIVER),
         pool_size=pool_size,
         max_overflow=10,
@@ -46,6 +49,8 @@ def connect(postgres_url: str, *, pool_size: int = 5, application: str = "commer
         hide_parameters=True,
         connect_args={"options": _LIMITS, "application_name": application, **_KEEPALIVES},
     )
+    event.listen(engine, "do_executemany", _execute_for_each)
+    return engine
 
 
 def libpq_url(postgres_url: str) -> str:
@@ -65,3 +70,17 @@ def dagster_url(postgres_url: str) -> str:
 
 def _with_driver(postgres_url: str, driver: str) -> URL:
     return make_url(postgres_url).set(drivername=driver)
+
+
+def _execute_for_each(
+    cursor: Any, statement: str, rows: Sequence[Mapping[str, Any]], context: Any
+) -> bool:
+    """Carries a statement out for many rows, and tells SQLAlchemy that it is done.
+
+    psycopg itself would use a pipeline. That ends with a flush, after which the server does not
+    limit how long the transaction is idle: whoever froze then would hold its rows for ever.
+    """
+    del context
+    for row in rows:
+        cursor.execute(statement, row)
+    return True
