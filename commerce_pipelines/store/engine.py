@@ -9,6 +9,7 @@ forgets would leave an effect without its intent.
 from __future__ import annotations
 
 import select
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -50,6 +51,7 @@ def connect(postgres_url: str, *, pool_size: int = 5, application: str = "commer
         hide_parameters=True,
         connect_args={"options": _LIMITS, "application_name": application, **_KEEPALIVES},
     )
+    event.listen(engine, "do_executemany", _execute_for_each)
     _look_before_use(engine)
     return engine
 
@@ -90,3 +92,17 @@ def dagster_url(postgres_url: str) -> str:
 
 def _with_driver(postgres_url: str, driver: str) -> URL:
     return make_url(postgres_url).set(drivername=driver)
+
+
+def _execute_for_each(
+    cursor: Any, statement: str, rows: Sequence[Mapping[str, Any]], context: Any
+) -> bool:
+    """Carries a statement out for many rows, and tells SQLAlchemy that it is done.
+
+    psycopg itself would use a pipeline. That ends with a flush, after which the server does not
+    limit how long the transaction is idle: whoever froze then would hold its rows for ever.
+    """
+    del context
+    for row in rows:
+        cursor.execute(statement, row)
+    return True

@@ -80,8 +80,8 @@ class Ground:
 
     def restore(self) -> None:
         """Makes everything as it is before a case, whatever the last one has left."""
+        self.await_late()
         self._clear(self._kept)
-        self.late_seconds = 0.0
         self.stage()
 
     def _clear(self, rows: Rows) -> None:
@@ -139,14 +139,17 @@ class Ground:
         finally:
             child.thaw()
 
+    def await_late(self) -> None:
+        """Waits until the ERP has applied what it applies late: one request at most."""
+        time.sleep(self.late_seconds)
+        self.late_seconds = 0.0
+
     def heal(self) -> None:
         """Ends the ERP's faults."""
         self.world.ask("DELETE", "")
 
     def recover(self) -> None:
         """Sweeps and audits until nothing is half-done, after all times have run out."""
-        time.sleep(self.late_seconds)
-        self.late_seconds = 0.0  # one request is late at most
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             self.store.execute(TIME_PASSES)

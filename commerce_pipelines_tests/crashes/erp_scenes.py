@@ -91,6 +91,7 @@ class UpdateGround(Ground):
     def begin(self, scene: Scene) -> None:
         """Has the ERP show its fault."""
         if scene.fault:
+            self.late_seconds = scene.fault.get("seconds", 0.0)
             self.world.fault(**scene.fault, method="PUT")
 
     def update(self) -> tuple[int, list[str]]:
@@ -150,6 +151,7 @@ class UpdateGround(Ground):
             "SELECT outcome ? 'failed' FROM message WHERE topic = 'product_updates'"
         )
         self.side.work("drain")
+        self.await_late()
         self.recover()
         left = self.store.values("SELECT state FROM message WHERE topic = 'product_updates'")
         found = [*self.halves(), *self.violations()]

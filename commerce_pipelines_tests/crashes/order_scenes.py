@@ -46,6 +46,11 @@ class OrderGround(Ground):
         assert shipped is not None
         self.desk.deliver("shipped", shipped)
 
+    def recover(self) -> None:
+        """Sweeps as soon as requests have settled: nothing in the ERP keeps late ones out."""
+        self.await_late()
+        super().recover()
+
     def export(self, run_id: str) -> None:
         """Exports what waits."""
         flow = OrderExport(self.desk.ledger, self.erp, run_id)

@@ -192,6 +192,30 @@ def test_an_owner_that_freezes_inside_a_transaction_is_cut_off(
     assert tally.amount() == 0
 
 
+def test_an_owner_that_freezes_after_a_statement_for_many_rows_is_cut_off_too(
+    engine: Engine,
+) -> None:
+    with engine.connect() as connection:
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '200ms'"))
+        connection.execute(text("CREATE TEMP TABLE counted (number int)"))
+        connection.execute(
+            text("INSERT INTO counted VALUES (:number)"), [{"number": 1}, {"number": 2}]
+        )
+        time.sleep(1.0)
+
+        with pytest.raises(DBAPIError, match="idle-in-transaction"):
+            connection.execute(text("SELECT 1"))
+
+
+def test_a_statement_for_many_rows_is_carried_out_for_each(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TEMP TABLE counted (number int)"))
+        connection.execute(
+            text("INSERT INTO counted VALUES (:number)"), [{"number": 1}, {"number": 2}]
+        )
+        assert connection.execute(text("SELECT number FROM counted")).scalars().all() == [1, 2]
+
+
 def test_every_session_has_limits(engine: Engine) -> None:
     with engine.connect() as connection:
         limits = {
