@@ -6,12 +6,12 @@ them (the checkout does), and what becomes of their status (`order_statuses`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from commerce_pipelines.domain.orders import Address, OrderLine, OrderStatus, PlacedOrder
 from commerce_pipelines.domain.stored_orders import (
@@ -84,10 +84,9 @@ def orders_between(
 ) -> list[OrderFacts]:
     """Returns what is compared of the orders placed in a span, its end not included.
 
-    One statement, for a day of a hundred thousand orders fits into memory.
+    All at once, for a day of a hundred thousand orders fits into memory.
     """
-    names = {"from": placed_from, "until": placed_until}
-    return [OrderFacts(*row) for row in connection.execute(_BETWEEN, names)]
+    return _facts(connection, _BETWEEN, {"from": placed_from, "until": placed_until})
 
 
 def orders_known_as(
@@ -95,7 +94,20 @@ def orders_known_as(
 ) -> list[OrderFacts]:
     """Returns what is compared of orders placed at any time, by the ERP's ids or by ours."""
     names = {"external_ids": external_ids, "references": references}
-    return [OrderFacts(*row) for row in connection.execute(_KNOWN_AS, names)]
+    return _facts(connection, _KNOWN_AS, names)
+
+
+def _facts(
+    connection: Connection, statement: TextClause, names: Mapping[str, Any]
+) -> list[OrderFacts]:
+    """Returns orders with their ids in the ERP.
+
+    Not joined: with statistics from before a large import, each would be held against each.
+    """
+    rows = connection.execute(statement, names).all()
+    links = connection.execute(_LINKS_OF, {"ids": [row.id for row in rows]})
+    known = {link.internal_id: link.external_id for link in links}
+    return [OrderFacts(row.id, known.get(row.id), *row[1:]) for row in rows]
 
 
 def link_order(connection: Connection, saga_id: str, order_id: str, external_id: str) -> bool:
@@ -176,19 +188,18 @@ _LINES: Final = text("""
     SELECT position, variant_id, external_id, sku, title, quantity, unit_price, total_minor
     FROM order_line WHERE order_id = :id ORDER BY position""")
 
-# Not joined: without statistics, as after a large import, each order would be held against each.
-_FACTS: Final = f"""
-    SELECT store_order.id,
-           (SELECT external_id FROM external_id WHERE internal_id = store_order.id
-            AND system = '{SYSTEM}' AND entity = '{ENTITY}') AS external_id,
-           currency_code, total_minor, status, placed_at, erp_changed_at
-    FROM store_order"""
+_FACTS: Final = """
+    SELECT id, currency_code, total_minor, status, placed_at, erp_changed_at FROM store_order"""
+
+_LINKS_OF: Final = text(f"""
+    SELECT internal_id, external_id FROM external_id
+    WHERE internal_id = ANY (:ids) AND system = '{SYSTEM}' AND entity = '{ENTITY}'""")
 
 _BETWEEN: Final = text(f"""{_FACTS} WHERE placed_at >= :from AND placed_at < :until""")
 
 _KNOWN_AS: Final = text(f"""
-    {_FACTS} WHERE store_order.id = ANY (CAST(:references AS text[]))
-        OR store_order.id IN (
+    {_FACTS} WHERE id = ANY (CAST(:references AS text[]))
+        OR id IN (
             SELECT internal_id FROM external_id
             WHERE system = '{SYSTEM}' AND entity = '{ENTITY}'
               AND external_id = ANY (CAST(:external_ids AS text[])))""")

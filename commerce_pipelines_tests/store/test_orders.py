@@ -1,4 +1,4 @@
-"""A day of very many orders is read in one statement whose work grows with the day only."""
+"""A day of very many orders is read with work that grows with their number, not its square."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from commerce_pipelines.store.orders import orders_between
 DAY = (datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC))
 ORDERS = 1_000
 FILL = """
-    ALTER TABLE store_order SET (autovacuum_enabled = off);
-    ALTER TABLE external_id SET (autovacuum_enabled = off);
+    INSERT INTO external_id (system, entity, external_id, internal_id)
+    VALUES ('erp', 'order', 'o-0', 'order_0'), ('pim', 'product', 'p-0', 'prod_0');
+    ANALYZE store_order, external_id;
     INSERT INTO store_order (id, email, currency_code, total_minor, shipping_address,
                              billing_address, status, placed_at)
     SELECT 'order_' || n, 'anna@example.com', 'EUR', 2000, '{}', '{}', 'confirmed',
@@ -31,7 +32,7 @@ def discarded(plan: dict[str, Any]) -> Iterator[int]:
         yield from (count * part["Actual Loops"] for count in discarded(part))
 
 
-def test_no_order_is_held_against_all_others_when_the_store_has_no_statistics_yet(
+def test_no_order_is_held_against_all_others_when_statistics_are_behind(
     engine: Engine,
 ) -> None:
     plans: list[dict[str, Any]] = []
@@ -46,6 +47,6 @@ def test_no_order_is_held_against_all_others_when_the_store_has_no_statistics_ye
 
         orders = orders_between(connection, *DAY)
 
-    assert (len(orders), len(plans)) == (ORDERS, 1)
+    assert len(orders) == ORDERS
     assert {each.external_id for each in orders} == {f"o-{n}" for n in range(1, ORDERS + 1)}
-    assert sum(discarded(plans[0])) == 0
+    assert sum(count for plan in plans for count in discarded(plan)) < 10 * ORDERS
