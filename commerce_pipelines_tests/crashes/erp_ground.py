@@ -54,7 +54,7 @@ class Ground:
         directory: For the names of the points.
 
     Attributes:
-        late_seconds: How long after its request the ERP may still apply it.
+        late_seconds: How long after a request the ERP may still apply it.
     """
 
     def __init__(
@@ -138,6 +138,11 @@ class Ground:
             yield
         finally:
             child.thaw()
+
+    def show(self, fault: Mapping[str, Any]) -> None:
+        """Has the ERP show a fault."""
+        self.late_seconds = fault["seconds"] + 0.1 if "seconds" in fault else 0.0
+        self.world.fault(**fault)
 
     def await_late(self) -> None:
         """Waits until the ERP has applied what it applies late: one request at most."""

@@ -91,8 +91,7 @@ class UpdateGround(Ground):
     def begin(self, scene: Scene) -> None:
         """Has the ERP show its fault."""
         if scene.fault:
-            self.late_seconds = scene.fault.get("seconds", 0.0)
-            self.world.fault(**scene.fault, method="PUT")
+            self.show({**scene.fault, "method": "PUT"})
 
     def update(self) -> tuple[int, list[str]]:
         """Sends a child that nothing disturbs; returns how it ended and the points it passed."""

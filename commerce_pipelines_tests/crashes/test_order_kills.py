@@ -37,8 +37,7 @@ class Scene(NamedTuple):
     def begin(self, ground: OrderGround) -> None:
         """Has the ERP show its fault."""
         if self.fault:
-            ground.late_seconds = self.fault.get("seconds", 0.0) + 0.1
-            ground.world.fault(**self.fault)
+            ground.show(self.fault)
 
 
 _LATE = {"kind": "late", "method": "POST", "times": 1, "seconds": LATE_SECONDS}
