@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import signal
 import socket
 import sys
@@ -51,6 +52,8 @@ def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
         del number, frame
 
     sys.setswitchinterval(SWITCH_SECONDS)
+    # What is there from the start stays; looked through each time, it took a tenth of a request.
+    gc.freeze()
     previous = {each: signal.signal(each, already_stopped) for each in _SIGNALS}
     try:
         Server(app, listener, on_ready).run()
