@@ -46,11 +46,6 @@ class Body:
     size_bytes: int
     sha256: bytes
 
-    def whole(self) -> bytes:
-        """Returns all of it."""
-        self.file.seek(0)
-        return self.file.read()
-
     def texts(self) -> Iterator[str]:
         """Yields it as text, piece by piece.
 
@@ -79,14 +74,27 @@ async def open_body(
     Raises:
         ProblemError: It is too large, too slow, compressed or of another type.
     """
-    _check_headers(request, limits.most_bytes)
     with SpooledTemporaryFile(MOST_MEMORY_BYTES) as file:
-        try:
-            async with asyncio.timeout(limits.seconds):
-                body = await _read(request, limits.most_bytes, file, feed)
-        except TimeoutError:
-            raise ProblemError(408, f"The body took over {limits.seconds:g} seconds.") from None
-        yield body
+        size_bytes, digest = await _read(request, limits, feed, file.write)
+        yield Body(file, size_bytes, digest)
+
+
+async def read_body(
+    request: Request, limits: BodyLimits, feed: Callable[[bytes], None]
+) -> tuple[bytes, bytes]:
+    """Returns a body of JSON that is small enough for memory, and its hash.
+
+    Args:
+        request: Where it comes from.
+        limits: What is too much.
+        feed: Gets each piece as it comes.
+
+    Raises:
+        ProblemError: It is too large, too slow, compressed or of another type.
+    """
+    pieces: list[bytes] = []
+    _, digest = await _read(request, limits, feed, pieces.append)
+    return b"".join(pieces), digest
 
 
 def _check_headers(request: Request, most_bytes: int) -> None:
@@ -103,20 +111,25 @@ def _check_headers(request: Request, most_bytes: int) -> None:
 
 async def _read(
     request: Request,
-    most_bytes: int,
-    file: SpooledTemporaryFile[bytes],
+    limits: BodyLimits,
     feed: Callable[[bytes], None],
-) -> Body:
-    size_bytes = 0
-    hashed = sha256()
-    async for chunk in request.stream():
-        size_bytes += len(chunk)
-        if size_bytes > most_bytes:
-            raise _too_large(most_bytes)
-        feed(chunk)
-        hashed.update(chunk)
-        file.write(chunk)
-    return Body(file, size_bytes, hashed.digest())
+    keep: Callable[[bytes], object],
+) -> tuple[int, bytes]:
+    """Returns how many bytes came, and their hash."""
+    _check_headers(request, limits.most_bytes)
+    size_bytes, hashed = 0, sha256()
+    try:
+        async with asyncio.timeout(limits.seconds):
+            async for chunk in request.stream():
+                size_bytes += len(chunk)
+                if size_bytes > limits.most_bytes:
+                    raise _too_large(limits.most_bytes)
+                feed(chunk)
+                hashed.update(chunk)
+                keep(chunk)
+    except TimeoutError:
+        raise ProblemError(408, f"The body took over {limits.seconds:g} seconds.") from None
+    return size_bytes, hashed.digest()
 
 
 def _too_large(most_bytes: int) -> ProblemError:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -105,6 +106,7 @@ class Callers:
             raise ProblemError(403, "In unsigned mode, no other site may send requests.")
 
 
+@lru_cache(maxsize=256)
 def is_loopback(host: str) -> bool:
     """Tells whether a host is this machine, by address or as localhost."""
     try:

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from commerce_pipelines.domain.order_updates import CHANGED, LONGEST_TEXT, MOST_ORDERS
-from commerce_pipelines.endpoint.bodies import BodyLimits, open_body
+from commerce_pipelines.endpoint.bodies import BodyLimits, read_body
 from commerce_pipelines.endpoint.messages import Accepted
 from commerce_pipelines.endpoint.problems import documented
 from commerce_pipelines.endpoint.resources import Opened, Resources
@@ -167,9 +167,8 @@ async def _take(
 ) -> Accepted:
     """Verifies, stores and acknowledges a delivery."""
     delivery = resources.callers.signed(request, sender.keys)
-    async with open_body(request, LIMITS, delivery.feed) as body:
-        delivery.verify()
-        raw = body.whole()
+    raw, _ = await read_body(request, LIMITS, delivery.feed)
+    delivery.verify()
 
     def store(connection: Connection) -> Receipt:
         resources.door.admit(connection, sender.name, delivery.id)

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from commerce_pipelines.domain.catalog import first_fault
 from commerce_pipelines.domain.strict_json import loads
-from commerce_pipelines.endpoint.bodies import BodyLimits, open_body
+from commerce_pipelines.endpoint.bodies import BodyLimits, read_body
 from commerce_pipelines.endpoint.preferences import idempotency_key
 from commerce_pipelines.endpoint.problems import ProblemError
 from commerce_pipelines.endpoint.resources import Resources
@@ -82,10 +82,10 @@ async def read_wish(
             delivery.verify()
         asked, sha256 = {}, _NO_BODY
     else:
-        async with open_body(request, limits, delivery.feed if delivery else _ignore) as body:
-            if delivery:
-                delivery.verify()
-            asked, sha256 = loads(body.whole()), body.sha256
+        raw, sha256 = await read_body(request, limits, delivery.feed if delivery else _ignore)
+        if delivery:
+            delivery.verify()
+        asked = loads(raw)
     keyed = None
     if key or delivery:
         scope = scope or f"{request.method} {request.url.path}"
