@@ -158,7 +158,7 @@ async def add_line(cart_id: Id, request: Request, resources: Opened) -> Response
             return changed
         return shown(Added.model_construct(success=True, cart=changed), 200, _tag(changed))
 
-    return await _settle(request, resources, cart_id, wish, work, wish.value.variant_id)
+    return await _settle(request, resources, cart_id, wish, work, variant_id=wish.value.variant_id)
 
 
 @router.patch(
@@ -234,7 +234,8 @@ async def _settle(
     cart_id: str,
     wish: Wish[Any],
     work: Work,
-    *variant_ids: str,
+    *,
+    variant_id: str | None = None,
 ) -> Response:
     """Does something with a cart that nobody else changes meanwhile."""
     expected = request.headers.get("if-match", "*")
@@ -245,7 +246,7 @@ async def _settle(
         return work(connection, inquired, cart)
 
     def lock(connection: Connection) -> tuple[StoredCart, Answer | None]:
-        return service.held(connection, cart_id, wish.keyed, variant_ids)
+        return service.held(connection, cart_id, wish.keyed, variant_id)
 
     return await answered(resources, Settling(request, wish.keyed, lock, checked))
 

@@ -50,18 +50,18 @@ def held(
     connection: Connection,
     cart_id: str,
     request: KeyedRequest | None = None,
-    variant_ids: Sequence[str] = (),
+    variant_id: str | None = None,
 ) -> tuple[StoredCart, Answer | None]:
     """Returns a cart that nobody else changes until the transaction ends.
 
-    With it come the offers of what is wanted for it, and the first answer to a request, if it is
+    With it come the offer of what is wanted for it, and the first answer to a request, if it is
     not the first one.
 
     Raises:
         NotFound: There is no such cart.
         Declined: The request's key came before with another body.
     """
-    cart, known = carts.lock_cart(connection, cart_id, request, variant_ids)
+    cart, known = carts.lock_cart(connection, cart_id, request, variant_id)
     if cart is None:
         raise no_cart(cart_id)
     return cart, known

@@ -45,7 +45,7 @@ class StoredCart:
         facts: Its own columns.
         lines: In the order in which they came.
         looked_at: When it was read, by the store's clock.
-        offers: The variants that were asked for with it, by id, as its buyer gets them.
+        offers: What was asked for with it, by the variant's id, as its buyer gets it.
     """
 
     facts: Mapping[str, Any]
@@ -104,7 +104,7 @@ def lock_cart(
     connection: Connection,
     cart_id: str,
     request: KeyedRequest | None = None,
-    variant_ids: Sequence[str] = (),
+    variant_id: str | None = None,
 ) -> tuple[StoredCart | None, Answer | None]:
     """Returns a cart as it is once all other changes of it have ended; None if there is none.
 
@@ -114,15 +114,15 @@ def lock_cart(
         connection: An open transaction.
         cart_id: The cart.
         request: Whose first answer is looked for with it.
-        variant_ids: What is wanted for it, and asked for with it.
+        variant_id: What is wanted for it, and asked for with it.
 
     Raises:
         Declined: The request's key came before with another body.
     """
     name = {"id": cart_id}
     asked = {"cart": (_LOCK, name), "lines": (_LINES, name)}
-    if variant_ids:
-        asked["offers"] = offering(cart_id, variant_ids)
+    if variant_id:
+        asked["offers"] = offering(cart_id, variant_id)
     if request:
         asked["answers"] = finding(request)
     rows = dict(zip(asked, ask_together(connection, *asked.values()), strict=True))

@@ -31,9 +31,9 @@ def load_offers(
     return offers_in(rows, buyer)
 
 
-def offering(cart_id: str, variant_ids: Sequence[str]) -> tuple[TextClause, dict[str, Any]]:
-    """Returns the statement that finds variants as a cart's buyer gets them, for `offers_in`."""
-    return _OFFERS_TO_CART, {"cart": cart_id, "variants": list(variant_ids)}
+def offering(cart_id: str, variant_id: str) -> tuple[TextClause, dict[str, Any]]:
+    """Returns the statement that finds a variant as a cart's buyer gets it, for `offers_in`."""
+    return _OFFER_TO_CART, {"cart": cart_id, "variant": variant_id}
 
 
 def offers_in(rows: Rows, buyer: Buyer) -> dict[str, Offer]:
@@ -79,7 +79,7 @@ def _age(moment: str) -> str:
     return f"CAST(extract(epoch FROM now() - {moment}) AS float)"
 
 
-def _offers_to(buyer: str) -> TextClause:
+def _offers_to(buyer: str, variants: str) -> TextClause:
     # What a product is called comes first, unless the variant alone says it all.
     return text(f"""
     WITH buyer AS ({buyer})
@@ -106,15 +106,21 @@ def _offers_to(buyer: str) -> TextClause:
     LEFT JOIN stock_level level ON level.variant_id = variant.id
     LEFT JOIN purchase_rule rule ON rule.variant_id = variant.id
          AND rule.company_key = buyer.company_key
-    WHERE variant.id = ANY (CAST(:variants AS text[]))""")
+    WHERE variant.id {variants}""")
 
 
 _OFFERS: Final = _offers_to(
-    "SELECT CAST(:currency AS text) AS currency_code, CAST(:company AS text) AS company_key"
+    "SELECT CAST(:currency AS text) AS currency_code, CAST(:company AS text) AS company_key",
+    "= ANY (CAST(:variants AS text[]))",
 )
-_OFFERS_TO_CART: Final = _offers_to("""
+# One variant, not a list of one: of that PostgreSQL keeps the plan, which takes longer to make
+# than to follow.
+_OFFER_TO_CART: Final = _offers_to(
+    """
     SELECT cart.currency_code, customer.company_key
-    FROM cart LEFT JOIN customer ON customer.id = cart.customer_id WHERE cart.id = :cart""")
+    FROM cart LEFT JOIN customer ON customer.id = cart.customer_id WHERE cart.id = :cart""",
+    "= :variant",
+)
 
 _VARIANT: Final = text("""
     SELECT id FROM variant WHERE id = :name OR sku = :name ORDER BY id = :name DESC LIMIT 1""")

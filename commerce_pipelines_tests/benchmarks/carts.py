@@ -23,6 +23,7 @@ from commerce_pipelines.sandbox.server import RunningSandbox, SandboxOptions
 from commerce_pipelines_tests.services.erp_prices import sold_many
 
 VARIANTS = 200
+CARTS = 2_000
 SECONDS = 8.0
 CLIENTS = (1, 8, 32)
 # A word of the ERP that is this old is asked for again: every one.
@@ -59,7 +60,7 @@ def _sold() -> dict[str, Any]:
 
 
 def fill(engine: Engine) -> None:
-    """Fills the store with variants that the ERP knows, and the price book."""
+    """Fills the store with variants that the ERP knows, the price book, and carts of others."""
     sold_many(engine, VARIANTS)
     with engine.begin() as connection:
         connection.execute(
@@ -71,6 +72,24 @@ def fill(engine: Engine) -> None:
             text("""
                 INSERT INTO stock_level (variant_id, available, allows_out_of_stock, as_of)
                 SELECT id, 100000, false, now() - interval '1 s' FROM variant""")
+        )
+        connection.execute(
+            text("""
+                INSERT INTO cart (id, currency_code)
+                SELECT 'cart_' || number, 'EUR' FROM generate_series(1, :carts) AS number"""),
+            {"carts": CARTS},
+        )
+        connection.execute(
+            text("""
+                INSERT INTO cart_line (id, cart_id, variant_id, title, quantity, unit_price,
+                                       min_quantity, priced_at)
+                SELECT 'line_' || cart.id || variant.id, cart.id, variant.id, '', 1, 9.99, 1, now()
+                FROM cart CROSS JOIN (SELECT id FROM variant ORDER BY id LIMIT 5) variant""")
+        )
+        connection.execute(
+            text("""
+                INSERT INTO idempotency_key (scope, key, request_sha256, status, headers, body)
+                SELECT 'POST ' || cart_id, id, '', 200, '{}', '' FROM cart_line""")
         )
         # As in a store that is in use.
         connection.execute(text("ANALYZE"))
