@@ -17,6 +17,10 @@ from commerce_pipelines.errors import Unavailable
 
 # Each thread has a connection of the pool at most; what is kept of the ERP needs some too.
 THREADS: Final = 16
+# More threads at work would take each other the interpreter's lock: a third slower with all.
+AT_WORK: Final = 4
+# Who takes longer most likely waits for somebody else, and keeps no third one waiting.
+TURN_SECONDS: Final = 0.1
 
 T = TypeVar("T")
 
@@ -31,6 +35,7 @@ class Transactions:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
+        self._turns = asyncio.Semaphore(AT_WORK)
 
     def close(self) -> None:
         """Forgets what has not begun yet; what has ends by itself."""
@@ -58,7 +63,29 @@ class Transactions:
             Unavailable: It took too long; once begun, it may still happen.
         """
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds), _Turn(self._turns):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, act)
         except TimeoutError as error:
             raise Unavailable("The store does not answer; try again.") from error
+
+
+class _Turn:
+    """Time to work, which ends with the block, or before if that takes long."""
+
+    def __init__(self, turns: asyncio.Semaphore) -> None:
+        self._turns = turns
+        self._is_mine = False
+
+    async def __aenter__(self) -> None:
+        await self._turns.acquire()
+        self._is_mine = True
+        self._end = asyncio.get_running_loop().call_later(TURN_SECONDS, self._give_back)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._end.cancel()
+        self._give_back()
+
+    def _give_back(self) -> None:
+        if self._is_mine:
+            self._is_mine = False
+            self._turns.release()
