@@ -119,6 +119,8 @@ _FINGERPRINT = """
         SELECT concat_ws(' ', relname, attname, atttypid, attnotnull, attisdropped) AS fact
         FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
         WHERE relnamespace IN (SELECT oid FROM ours) AND attnum > 0
+        UNION ALL SELECT concat_ws(' ', relname, adnum, pg_get_expr(adbin, adrelid))
+            FROM pg_attrdef JOIN pg_class ON adrelid = pg_class.oid
         UNION ALL SELECT concat_ws(' ', tgname, tgenabled) FROM pg_trigger WHERE NOT tgisinternal
         UNION ALL SELECT concat_ws(' ', proname, md5(prosrc)) FROM pg_proc
             WHERE pronamespace IN (SELECT oid FROM ours)

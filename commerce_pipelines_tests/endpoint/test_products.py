@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -212,8 +210,7 @@ def test_a_key_that_cannot_be_kept_is_refused(local: Endpoint, engine: Engine, k
     assert bodies(engine) == []
 
 
-@contextmanager
-def short_of_tries(engine: Engine) -> Iterator[None]:
+def leave_one_try(engine: Engine) -> None:
     """Leaves every message that comes one try."""
     with engine.begin() as connection:
         connection.execute(
@@ -221,7 +218,6 @@ def short_of_tries(engine: Engine) -> Iterator[None]:
                 ALTER TABLE message ALTER tries SET DEFAULT {messages.MOST_TRIES - 1},
                     ALTER received_at SET DEFAULT now() - interval '1 day'""")
         )
-    yield
 
 
 def test_an_import_that_is_given_up_is_the_fault_of_a_system_behind(
@@ -229,7 +225,8 @@ def test_an_import_that_is_given_up_is_the_fault_of_a_system_behind(
 ) -> None:
     fault = {"system": "sanity", "kind": "unavailable_before", "route": "mutate", "times": None}
     requests.post(sandbox.addresses["faults"]["url"], json=fault, timeout=30).raise_for_status()
-    with short_of_tries(engine), ThreadPoolExecutor(1) as caller:
+    leave_one_try(engine)
+    with ThreadPoolExecutor(1) as caller:
         answer = caller.submit(local.import_, TWO)
         while (page := flow.open_page()) is None:
             pass
