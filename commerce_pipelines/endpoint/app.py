@@ -107,9 +107,10 @@ def create_app(settings: Settings, erp: Erp | None = None) -> FastAPI:
     )
     problems.install(app)
     app.add_middleware(Edge, callers=callers)
+    # Routes are looked through in this order: first those that somebody waits for.
+    buying = (carts, prices, customers, orders)
     reading = (messages, catalog, health)
-    buying = (customers, carts, prices, orders)
-    for part in (products, webhooks, product_update, brands, *buying, *reading):
+    for part in (*buying, products, webhooks, product_update, brands, *reading):
         # Included, a router would be built anew for each application, and searched twice a request.
         app.router.routes.extend(part.router.routes)
     return app

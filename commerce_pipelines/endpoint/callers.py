@@ -115,6 +115,7 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+@lru_cache(maxsize=256)
 def _host_name(host: str) -> str:
     try:
         return urlsplit(f"//{host}").hostname or ""

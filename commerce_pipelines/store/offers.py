@@ -22,12 +22,12 @@ def load_offers(
     connection: Connection, buyer: Buyer, variant_ids: Sequence[str]
 ) -> dict[str, Offer]:
     """Returns the variants that are there and published, by id, as a buyer gets them."""
-    names = {
-        "variants": list(variant_ids),
-        "currency": buyer.currency_code,
-        "company": buyer.company_key,
-    }
-    (rows,) = ask_together(connection, (_OFFERS, names))
+    names: dict[str, Any] = {"currency": buyer.currency_code, "company": buyer.company_key}
+    if len(variant_ids) == 1:
+        asked = _OFFER, {**names, "variant": variant_ids[0]}
+    else:
+        asked = _OFFERS, {**names, "variants": list(variant_ids)}
+    (rows,) = ask_together(connection, asked)
     return offers_in(rows, buyer)
 
 
@@ -109,18 +109,18 @@ def _offers_to(buyer: str, variants: str) -> TextClause:
     WHERE variant.id {variants}""")
 
 
-_OFFERS: Final = _offers_to(
-    "SELECT CAST(:currency AS text) AS currency_code, CAST(:company AS text) AS company_key",
-    "= ANY (CAST(:variants AS text[]))",
+_BUYER: Final = (
+    "SELECT CAST(:currency AS text) AS currency_code, CAST(:company AS text) AS company_key"
 )
-# One variant, not a list of one: of that PostgreSQL keeps the plan, which takes longer to make
-# than to follow.
-_OFFER_TO_CART: Final = _offers_to(
-    """
+_BUYER_OF_CART: Final = """
     SELECT cart.currency_code, customer.company_key
-    FROM cart LEFT JOIN customer ON customer.id = cart.customer_id WHERE cart.id = :cart""",
-    "= :variant",
-)
+    FROM cart LEFT JOIN customer ON customer.id = cart.customer_id WHERE cart.id = :cart"""
+
+_OFFERS: Final = _offers_to(_BUYER, "= ANY (CAST(:variants AS text[]))")
+# One variant, not a list of one: for that PostgreSQL keeps its plan, which takes longer to make
+# than to follow.
+_OFFER: Final = _offers_to(_BUYER, "= :variant")
+_OFFER_TO_CART: Final = _offers_to(_BUYER_OF_CART, "= :variant")
 
 _VARIANT: Final = text("""
     SELECT id FROM variant WHERE id = :name OR sku = :name ORDER BY id = :name DESC LIMIT 1""")
