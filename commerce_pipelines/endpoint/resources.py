@@ -36,6 +36,8 @@ STORE_SECONDS = 1.5
 LOOK_SECONDS = 10.0
 # Some beside those of the threads: for what the ERP says, and for launching.
 CONNECTIONS = THREADS + 4
+# More than the largest list of products takes to be stored.
+LONGEST_SECONDS = 300
 
 T = TypeVar("T")
 
@@ -86,7 +88,12 @@ async def opened(
     Raises:
         ConfigurationError: An address cannot be used.
     """
-    engine = connect(settings.require_postgres_url(), pool_size=CONNECTIONS, application="endpoint")
+    engine = connect(
+        settings.require_postgres_url(),
+        pool_size=CONNECTIONS,
+        application="endpoint",
+        longest_seconds=LONGEST_SECONDS,
+    )
     transactions = Transactions(engine)
     webserver = _webserver(settings.dagster_url)
 

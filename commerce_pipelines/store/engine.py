@@ -25,6 +25,7 @@ _LIMITS = (
     "-c idle_in_transaction_session_timeout=15s -c lock_timeout=5s "
     "-c statement_timeout=60s -c synchronous_commit=on -c timezone=UTC"
 )
+_LIMITS_TRANSACTIONS = 170000
 _KEEPALIVES = {
     "keepalives": "1",
     "keepalives_idle": "10",
@@ -34,13 +35,21 @@ _KEEPALIVES = {
 }
 
 
-def connect(postgres_url: str, *, pool_size: int = 5, application: str = "commerce") -> Engine:
+def connect(
+    postgres_url: str,
+    *,
+    pool_size: int = 5,
+    application: str = "commerce",
+    longest_seconds: int | None = None,
+) -> Engine:
     """Returns an engine whose sessions are limited and whose clock is UTC.
 
     Args:
         postgres_url: Any `postgresql://` address, with or without a driver.
         pool_size: Connections kept open; ten more may be opened under load.
         application: Shown in `pg_stat_activity`.
+        longest_seconds: After so long the server ends a transaction, if it is PostgreSQL 17 or
+            newer. Who asks together needs that: after a pipeline, being idle is not limited.
     """
     engine = create_engine(
         _with_driver(postgres_url, DRIVER),
@@ -53,7 +62,18 @@ def connect(postgres_url: str, *, pool_size: int = 5, application: str = "commer
     )
     event.listen(engine, "do_executemany", _execute_for_each)
     _look_before_use(engine)
+    if longest_seconds:
+        _limit_transactions(engine, longest_seconds)
     return engine
+
+
+def _limit_transactions(engine: Engine, seconds: int) -> None:
+    @event.listens_for(engine, "connect")
+    def limit(connection: psycopg.Connection[Any], record: Any) -> None:
+        del record
+        if connection.info.server_version >= _LIMITS_TRANSACTIONS:
+            connection.execute(f"SET transaction_timeout = '{seconds}s'".encode())
+            connection.commit()
 
 
 def _look_before_use(engine: Engine) -> None:
