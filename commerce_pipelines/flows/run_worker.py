@@ -26,6 +26,7 @@ TAG = ".dagster/commerce_worker"
 
 _STARTABLE = (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_PID_NAMESPACE = Path("/proc/self/ns/pid")
 # The kernel rounds the moment of the boot to seconds.
 _TOLERANCE_SECONDS = 2.0
 
@@ -37,6 +38,7 @@ class RunWorker(BaseModel):
         pid: Its number.
         boot_id: The boot it lives in; empty where the system does not name them.
         started_seconds: When it started, since the boot: no setting of a clock changes that.
+        pid_namespace: Where its number counts; containers have one each. Empty if not known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,12 +46,18 @@ class RunWorker(BaseModel):
     pid: int
     boot_id: str
     started_seconds: float
+    pid_namespace: str = ""
 
     @classmethod
     def current(cls) -> Self:
         """Returns the process that asks."""
         here = psutil.Process()
-        return cls(pid=here.pid, boot_id=_boot_id(), started_seconds=_started_seconds(here))
+        return cls(
+            pid=here.pid,
+            boot_id=_boot_id(),
+            started_seconds=_started_seconds(here),
+            pid_namespace=_pid_namespace(),
+        )
 
     def find(self) -> psutil.Process | None:
         """Returns the process, or None when it has ended."""
@@ -61,6 +69,11 @@ class RunWorker(BaseModel):
             return None
         is_same = self.boot_id == _boot_id() and drift_seconds < _TOLERANCE_SECONDS
         return found if is_same and not is_zombie else None
+
+    def has_ended(self) -> bool:
+        """Tells whether it is sure that the process is no more: only where it would be seen."""
+        would_be_seen = self.pid_namespace == _pid_namespace() != "" and self.boot_id == _boot_id()
+        return would_be_seen and self.find() is None
 
     def interrupt(self) -> bool:
         """Sends the process a SIGINT; returns False when it has ended."""
@@ -135,6 +148,10 @@ def _deciding(instance: dg.DagsterInstance, run_id: str) -> Iterator[bool]:
 
 def _boot_id() -> str:
     return _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else ""
+
+
+def _pid_namespace() -> str:
+    return str(_PID_NAMESPACE.readlink()) if _PID_NAMESPACE.is_symlink() else ""
 
 
 def _started_seconds(process: psutil.Process) -> float:

@@ -15,8 +15,8 @@ from commerce_pipelines.runtime.protocol import Event
 
 _FIRST_DELAY_SECONDS = 0.5
 _LONGEST_DELAY_SECONDS = 30.0
-# Who has lived this long is not in a circle of dying.
-_LONG_LIFE_SECONDS = 60.0
+# Who has lived this long was at work, and is not in a circle of dying; it is wanted back.
+_LONG_LIFE_SECONDS = 15.0
 
 
 class Child:
@@ -26,11 +26,18 @@ class Child:
         name: What it is called in events.
         launch: Starts it; called again for each life.
         restart: Whether it gets another life.
+        clock: Seconds that pass.
     """
 
     def __init__(
-        self, name: str, launch: Callable[[], subprocess.Popen[bytes]], *, restart: bool
+        self,
+        name: str,
+        launch: Callable[[], subprocess.Popen[bytes]],
+        *,
+        restart: bool,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clock = clock
         self._name = name
         self._launch = launch
         self._restart = restart
@@ -53,12 +60,12 @@ class Child:
         if self._running is not None:
             code = self._running.poll()
             return None if code is None else self._note_death(code)
-        if self._next_start_at is not None and time.monotonic() >= self._next_start_at:
+        if self._next_start_at is not None and self._clock() >= self._next_start_at:
             return self._live("restarted")
         return None
 
     def _live(self, kind: str) -> Event:
-        self._started_at = time.monotonic()
+        self._started_at = self._clock()
         self._next_start_at = None
         try:
             self._running = self._launch()
@@ -77,7 +84,7 @@ class Child:
     def _plan_next_life(self) -> None:
         if not self._restart:
             return
-        now = time.monotonic()
+        now = self._clock()
         if now - self._started_at > _LONG_LIFE_SECONDS:
             self._early_deaths = 0
         delay_seconds = min(_FIRST_DELAY_SECONDS * 2**self._early_deaths, _LONGEST_DELAY_SECONDS)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import psutil
 import requests
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from commerce_pipelines.cli.demo_shop import Shop
 from commerce_pipelines.cli.stack import Addresses
@@ -74,10 +74,20 @@ class RunningStack:
 
     def ask(self, question: str) -> list[tuple[Any, ...]]:
         """Asks the store's database."""
+        with self._database() as connection:
+            return [tuple(row) for row in connection.execute(text(question))]
+
+    def change(self, statement: str) -> None:
+        """Changes the store's database."""
+        with self._database() as connection:
+            connection.execute(text(statement))
+
+    @contextmanager
+    def _database(self) -> Iterator[Connection]:
         engine = connect(self.shop.addresses.postgres)
         try:
-            with engine.connect() as connection:
-                return [tuple(row) for row in connection.execute(text(question))]
+            with engine.begin() as connection:
+                yield connection
         finally:
             engine.dispose()
 
