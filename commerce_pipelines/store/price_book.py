@@ -9,13 +9,20 @@ settles reservations (`stock_levels.py`), and what to ask the ERP (`price_questi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from sqlalchemy import Connection, TextClause, text
+
+
+class Row(Protocol):
+    """What the ERP says, by column."""
+
+    def _asdict(self) -> dict[str, Any]: ...
 
 
 class PriceRow(NamedTuple):
@@ -57,47 +64,44 @@ class Replaced:
 
 def replace_prices(connection: Connection, rows: Iterable[PriceRow]) -> Replaced:
     """Replaces prices, each variant, currency and customer group at most once."""
-    stage(connection, "price_book", PriceRow._fields, rows)
-    return replaced(connection, _REPLACE_PRICES)
+    return replaced(connection, _REPLACE_PRICES, rows)
 
 
 def replace_rules(connection: Connection, rows: Iterable[RuleRow]) -> Replaced:
     """Replaces purchase rules, each variant and company at most once."""
-    stage(connection, "purchase_rule", RuleRow._fields, rows)
-    return replaced(connection, _REPLACE_RULES)
+    return replaced(connection, _REPLACE_RULES, rows)
 
 
-def stage(
-    connection: Connection, table: str, columns: Sequence[str], rows: Iterable[tuple[Any, ...]]
-) -> None:
-    """Copies rows into `fetched_<table>`, a temporary table like the given one, emptied before."""
-    connection.execute(
-        text(f"""
-            CREATE TEMP TABLE IF NOT EXISTS fetched_{table} (LIKE {table} INCLUDING DEFAULTS)
-            ON COMMIT DELETE ROWS""")
-    )
-    connection.execute(text(f"DELETE FROM fetched_{table}"))
-    driver: Any = connection.connection.driver_connection
-    target = f"fetched_{table} ({', '.join(columns)})"
-    with driver.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN") as copy:
-        for row in rows:
-            copy.write_row(row)
+def replaced(connection: Connection, statement: TextClause, rows: Iterable[Row]) -> Replaced:
+    """Carries a replacement by a page of rows out, and returns what became of them."""
+    names = {"rows": json.dumps([row._asdict() for row in rows], default=str)}
+    return Replaced(**connection.execute(statement, names).mappings().one())
 
 
-def replaced(connection: Connection, statement: TextClause) -> Replaced:
-    """Carries a replacement out and returns what became of the rows."""
-    return Replaced(**connection.execute(statement).mappings().one())
+def fetched(*columns: str) -> str:
+    """Returns the rows of a statement for `replaced`, of these columns and their moments."""
+    typed = ", ".join((*columns, "as_of timestamptz", "fetched_at timestamptz"))
+    return f"jsonb_to_recordset(CAST(:rows AS jsonb)) AS fetched ({typed})"
 
 
 # The ERP's moment, unless its clock is out of order.
 SAID_AT: Final = "least(fetched.as_of, now() + interval '1 hour') AS said_at"
+
+_PRICES: Final = fetched(
+    "variant_id text",
+    "currency_code text",
+    "customer_group text",
+    "min_quantities int[]",
+    "amounts numeric(19, 4)[]",
+)
+_RULES: Final = fetched("variant_id text", "company_key text", "is_allowed boolean")
 
 _REPLACE_PRICES: Final = text(f"""
     WITH fetched AS MATERIALIZED (
         SELECT fetched.*, {SAID_AT},
                (book.min_quantities, book.amounts)
                IS NOT DISTINCT FROM (fetched.min_quantities, fetched.amounts) AS is_same
-        FROM fetched_price_book fetched
+        FROM {_PRICES}
         LEFT JOIN price_book book USING (variant_id, currency_code, customer_group)),
     saved AS (
         INSERT INTO price_book AS book (variant_id, currency_code, customer_group,
@@ -119,7 +123,7 @@ _REPLACE_RULES: Final = text(f"""
     WITH fetched AS MATERIALIZED (
         SELECT fetched.*, {SAID_AT},
                rule.is_allowed IS NOT DISTINCT FROM fetched.is_allowed AS is_same
-        FROM fetched_purchase_rule fetched
+        FROM {_RULES}
         LEFT JOIN purchase_rule rule USING (variant_id, company_key)),
     saved AS (
         INSERT INTO purchase_rule AS rule (variant_id, company_key, is_allowed, as_of, fetched_at)

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from commerce_pipelines.store.price_book import SAID_AT, Replaced, replaced, stage
+from commerce_pipelines.store.price_book import SAID_AT, Replaced, fetched, replaced
 
 
 class StockRow(NamedTuple):
@@ -29,15 +29,17 @@ class StockRow(NamedTuple):
 
 def replace_stock(connection: Connection, rows: Iterable[StockRow]) -> Replaced:
     """Replaces stock, each variant at most once, and releases what the ERP counts by now."""
-    stage(connection, "stock_level", StockRow._fields, rows)
-    connection.execute(_KEEP_OTHERS_OUT)
-    return replaced(connection, _REPLACE)
+    rows = list(rows)
+    connection.execute(_KEEP_OTHERS_OUT, {"variants": [row.variant_id for row in rows]})
+    return replaced(connection, _REPLACE, rows)
 
 
 # In the order in which everybody takes them. Between release and row nobody may come.
 _KEEP_OTHERS_OUT: Final = text("""
-    SELECT FROM stock_level WHERE variant_id IN (SELECT variant_id FROM fetched_stock_level)
+    SELECT FROM stock_level WHERE variant_id = ANY (CAST(:variants AS text[]))
     ORDER BY variant_id FOR UPDATE""")
+
+_STOCK: Final = fetched("variant_id text", "available int", "allows_out_of_stock boolean")
 
 # The ERP's clock says what its word counts, ours when we asked: both after the confirmation,
 # so that neither clock being wrong frees a piece too early.
@@ -47,7 +49,7 @@ _REPLACE: Final = text(f"""
                (level.available, level.allows_out_of_stock)
                IS NOT DISTINCT FROM (fetched.available, fetched.allows_out_of_stock) AS is_same,
                level.as_of AS known_as_of
-        FROM fetched_stock_level fetched LEFT JOIN stock_level level USING (variant_id)),
+        FROM {_STOCK} LEFT JOIN stock_level level USING (variant_id)),
     released AS (
         UPDATE reservation SET released_at = now() FROM fetched
         WHERE reservation.variant_id = fetched.variant_id AND reservation.released_at IS NULL
