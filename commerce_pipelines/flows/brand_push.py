@@ -8,19 +8,17 @@ itself: a message has one saga at a time.
 """
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from commerce_pipelines.errors import CommerceError, Unavailable, Unknown
+from commerce_pipelines.flows.drains import drain
 from commerce_pipelines.flows.failures import shown_as_failures
 from commerce_pipelines.flows.hooks import compensate_at_once
 from commerce_pipelines.flows.resources import BrandsResource, StoreResource
 from commerce_pipelines.flows.tables import PUSH_COLUMNS, preview
-from commerce_pipelines.flows.young_runs import has_young_run
 from commerce_pipelines.services.brand_push import KIND, TOPIC, BrandPush
-from commerce_pipelines.services.drain import drain_key
 
 LONGEST_RUN_SECONDS = 1800
 SENSOR_SECONDS = 5
@@ -97,11 +95,7 @@ def job() -> None:
 def sensor(
     context: dg.SensorEvaluationContext, store: StoreResource, brands: BrandsResource
 ) -> dg.RunRequest | dg.SkipReason:
-    """Asks the inbox for its state, never for a position in it."""
+    """Asks for a run that takes all that wait."""
     if not brands.is_configured:
         return dg.SkipReason("There is no brand system: BRANDS_URL or BRANDS_API_KEY is not set.")
-    if has_young_run(context.instance, KIND):
-        return dg.SkipReason("A push has just been started; it takes what waits.")
-    with store.engine.connect() as connection:
-        key = drain_key(connection, TOPIC, datetime.now(UTC))
-    return dg.RunRequest(run_key=key) if key else dg.SkipReason("No brands wait.")
+    return drain(context, store, KIND, TOPIC, waiting="brands")

@@ -11,19 +11,17 @@ has one saga at a time.
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 
 from commerce_pipelines.errors import CommerceError, Unavailable, Unknown
+from commerce_pipelines.flows.drains import drain
 from commerce_pipelines.flows.failures import shown_as_failures
 from commerce_pipelines.flows.hooks import compensate_at_once
 from commerce_pipelines.flows.orders import ERP_ORDERS
 from commerce_pipelines.flows.resources import ErpResource, StoreResource
 from commerce_pipelines.flows.tables import EXPORT_COLUMNS, preview
-from commerce_pipelines.flows.young_runs import has_young_run
-from commerce_pipelines.services.drain import drain_key
 from commerce_pipelines.services.order_export import KIND, ORDERS, OrderExport
 
 LONGEST_RUN_SECONDS = 1800
@@ -116,11 +114,7 @@ def job() -> None:
 def sensor(
     context: dg.SensorEvaluationContext, store: StoreResource, erp: ErpResource
 ) -> dg.RunRequest | dg.SkipReason:
-    """Asks the inbox for its state, never for a position in it."""
+    """Asks for a run that takes all that wait."""
     if not erp.is_configured:
         return dg.SkipReason("There is no ERP: ERP_URL or ERP_API_KEY is not set.")
-    if has_young_run(context.instance, KIND):
-        return dg.SkipReason("An export has just been started; it takes what waits.")
-    with store.engine.connect() as connection:
-        key = drain_key(connection, ORDERS, datetime.now(UTC))
-    return dg.RunRequest(run_key=key) if key else dg.SkipReason("No orders wait.")
+    return drain(context, store, KIND, ORDERS, waiting="orders")

@@ -8,18 +8,16 @@ itself: a message has one saga at a time.
 """
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from commerce_pipelines.flows.drains import drain
 from commerce_pipelines.flows.failures import shown_as_failures
 from commerce_pipelines.flows.hooks import compensate_at_once
 from commerce_pipelines.flows.orders import STORE_ORDERS
 from commerce_pipelines.flows.resources import ErpResource, StoreResource
-from commerce_pipelines.flows.young_runs import has_young_run
-from commerce_pipelines.services.drain import drain_key
 from commerce_pipelines.services.order_poll import poll_orders
 from commerce_pipelines.services.order_status_import import KIND, TOPIC, OrderStatusImport
 from commerce_pipelines.store.order_statuses import Verdict
@@ -99,12 +97,8 @@ def job() -> None:
 def sensor(
     context: dg.SensorEvaluationContext, store: StoreResource
 ) -> dg.RunRequest | dg.SkipReason:
-    """Asks the inbox for its state, never for a position in it."""
-    if has_young_run(context.instance, KIND):
-        return dg.SkipReason("An import has just been started; it takes what waits.")
-    with store.engine.connect() as connection:
-        key = drain_key(connection, TOPIC, datetime.now(UTC))
-    return dg.RunRequest(run_key=key) if key else dg.SkipReason("No order updates wait.")
+    """Asks for a run that takes all that wait."""
+    return drain(context, store, KIND, TOPIC, waiting="order updates")
 
 
 @dg.schedule(

@@ -11,12 +11,12 @@ Nothing must not run beside it.
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from commerce_pipelines.flows.drains import drain
 from commerce_pipelines.flows.failures import is_tried_again, shown_as_failures
 from commerce_pipelines.flows.hooks import compensate_at_once
 from commerce_pipelines.flows.resources import SanityResource, StoreResource
@@ -26,8 +26,6 @@ from commerce_pipelines.flows.tables import (
     preview,
     same_columns,
 )
-from commerce_pipelines.flows.young_runs import has_young_run
-from commerce_pipelines.services.drain import drain_key
 from commerce_pipelines.services.pim_import import KIND, TOPICS, PimImport, count_pages, deliver
 from commerce_pipelines.store import reports
 
@@ -210,13 +208,8 @@ job = dg.define_asset_job(
 def messages_sensor(
     context: dg.SensorEvaluationContext, store: StoreResource
 ) -> dg.RunRequest | dg.SkipReason:
-    """Asks the inbox for its state, never for a position in it."""
-    if has_young_run(context.instance, KIND):
-        return dg.SkipReason("An import has just been started; it takes what waits.")
-    with store.engine.connect() as connection:
-        keys = [drain_key(connection, topic, datetime.now(UTC)) for topic in TOPICS]
-    key = next(filter(None, keys), None)
-    return dg.RunRequest(run_key=key) if key else dg.SkipReason("No products wait.")
+    """Asks for a run that takes all that wait."""
+    return drain(context, store, KIND, *TOPICS, waiting="products")
 
 
 def _sum(pages: list[dict[str, Any]]) -> Counter[str]:

@@ -9,7 +9,6 @@ at a time.
 """
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -18,6 +17,7 @@ from pydantic import Field, ValidationError
 from commerce_pipelines.domain.catalog import first_fault
 from commerce_pipelines.domain.product_changes import ProductChanges
 from commerce_pipelines.errors import Busy, CommerceError, InvalidInput
+from commerce_pipelines.flows.drains import drain
 from commerce_pipelines.flows.failures import shown_as_failures
 from commerce_pipelines.flows.hooks import HOOK_PATIENCE_SECONDS, compensate_at_once
 from commerce_pipelines.flows.resources import (
@@ -27,8 +27,6 @@ from commerce_pipelines.flows.resources import (
     opened_compensator,
 )
 from commerce_pipelines.flows.tables import UPDATE_COLUMNS, preview
-from commerce_pipelines.flows.young_runs import has_young_run
-from commerce_pipelines.services.drain import drain_key
 from commerce_pipelines.services.product_update import KIND, TOPIC, ProductUpdate, ask
 from commerce_pipelines.services.recovery import compensate_run
 
@@ -134,11 +132,7 @@ def job() -> None:
 def sensor(
     context: dg.SensorEvaluationContext, store: StoreResource, erp: ErpResource
 ) -> dg.RunRequest | dg.SkipReason:
-    """Asks the inbox for its state, never for a position in it."""
+    """Asks for a run that takes all that wait."""
     if not erp.is_configured:
         return dg.SkipReason("There is no ERP: ERP_URL or ERP_API_KEY is not set.")
-    if has_young_run(context.instance, KIND):
-        return dg.SkipReason("An update has just been started; it takes what waits.")
-    with store.engine.connect() as connection:
-        key = drain_key(connection, TOPIC, datetime.now(UTC))
-    return dg.RunRequest(run_key=key) if key else dg.SkipReason("No changes wait.")
+    return drain(context, store, KIND, TOPIC, waiting="changes")
