@@ -27,7 +27,6 @@ MOST_COLUMNS_NAMED = 12
 
 Report = dict[str, Any]
 
-
 File = Annotated[
     Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The products.")
 ]

@@ -20,7 +20,6 @@ STATE_FILE = "sandbox.sqlite"
 
 Addresses = dict[str, dict[str, str]]
 
-
 Port = Annotated[
     int | None,
     typer.Option(min=0, max=65_535, show_default="9100", help="Port; 0 for a free one."),
