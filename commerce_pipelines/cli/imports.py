@@ -27,33 +27,40 @@ MOST_COLUMNS_NAMED = 12
 
 Report = dict[str, Any]
 
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The products.")
+]
+Mappings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="TARGET=SOURCE",
+        help="Which column is which field, as external_id=id or metadata.color=color; "
+        "no source leaves the field out. May be repeated.",
+    ),
+]
+Currency = Annotated[
+    str | None, typer.Option(metavar="CODE", help="Of prices whose row names none, as EUR.")
+]
+Format = Annotated[FeedFormat | None, typer.Option("--format", help="Default: by the file's name.")]
+SourceName = Annotated[str, typer.Option(metavar="NAME", help="Who it is from.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check the file only.")]
+Wait = Annotated[bool, typer.Option(help="Wait until all products are finished.")]
+Rejections = Annotated[
+    Path | None,
+    typer.Option(dir_okay=False, metavar="FILE", help="For all rejections, as NDJSON."),
+]
+
 
 def import_file(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The products.")
-    ],
-    mappings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map",
-            metavar="TARGET=SOURCE",
-            help="Which column is which field, as external_id=id or metadata.color=color; "
-            "no source leaves the field out. May be repeated.",
-        ),
-    ] = None,
-    currency: Annotated[
-        str | None, typer.Option(metavar="CODE", help="Of prices whose row names none, as EUR.")
-    ] = None,
-    format_: Annotated[
-        FeedFormat | None, typer.Option("--format", help="Default: by the file's name.")
-    ] = None,
-    source: Annotated[str, typer.Option(metavar="NAME", help="Who it is from.")] = "file",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the file only.")] = False,
-    wait: Annotated[bool, typer.Option(help="Wait until all products are finished.")] = True,
-    rejections: Annotated[
-        Path | None,
-        typer.Option(dir_okay=False, metavar="FILE", help="For all rejections, as NDJSON."),
-    ] = None,
+    file: File,
+    mappings: Mappings = None,
+    currency: Currency = None,
+    format_: Format = None,
+    source: SourceName = "file",
+    dry_run: DryRun = False,
+    wait: Wait = True,
+    rejections: Rejections = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:

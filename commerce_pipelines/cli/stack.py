@@ -11,28 +11,23 @@ from __future__ import annotations
 
 import json
 import secrets
-import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from commerce_pipelines.runtime.children import Service, Stack
+from commerce_pipelines.cli import stack_programs
+from commerce_pipelines.cli.stack_programs import LOCATION, LOOPBACK
+from commerce_pipelines.runtime.children import Stack
 from commerce_pipelines.runtime.ports import free_port
 from commerce_pipelines.runtime.protocol import Event
-from commerce_pipelines.runtime.readiness import answers_http, answers_port
 from commerce_pipelines.settings import STACK_FILE, Settings
 
-LOOPBACK = "127.0.0.1"
 INTERNAL_PORTS = range(20_000, 30_000)
-LOCATION = "commerce_pipelines"
 SECRETS_FILE = "secrets.json"
-
-_PYTHON = [sys.executable, "-m"]
 
 
 @dataclass(frozen=True)
@@ -140,30 +135,36 @@ def _start_postgres(stack: Stack, settings: Settings) -> str:
 def _start_sandbox(
     stack: Stack, home: Path, settings: Settings, known: dict[str, str]
 ) -> dict[str, dict[str, str]]:
-    kept = _kept_secrets(home)
+    """Starts the imitations, adds to what is known, and returns what people need to know."""
     port = free_port(settings.sandbox_port)
-    known |= {
-        "SANITY_URL": f"http://{LOOPBACK}:{port}/sanity",
+    base = f"http://{LOOPBACK}:{port}"
+    known |= _sandbox_variables(settings, base, _kept_secrets(home))
+    stack.start([stack_programs.sandbox(dict(known), port, home)])
+    return _sandbox_addresses(base, known)
+
+
+def _sandbox_variables(settings: Settings, base: str, kept: Mapping[str, str]) -> dict[str, str]:
+    variables = {
+        "SANITY_URL": f"{base}/sanity",
         "SANITY_PROJECT_ID": "sandbox",
         "SANITY_DATASET": "production",
         "SANITY_SECRET_TOKEN": kept["sanity_token"],
         "PIM_WEBHOOK_SECRET": kept["pim_webhook_secret"],
         "ENDPOINT_UNSIGNED_LOOPBACK": "true",
     }
-    base = f"http://{LOOPBACK}:{port}"
     if settings.brands_url is None:
-        known |= {"BRANDS_URL": f"{base}/brands", "BRANDS_API_KEY": kept["brands_api_key"]}
+        variables |= {"BRANDS_URL": f"{base}/brands", "BRANDS_API_KEY": kept["brands_api_key"]}
     if settings.erp_url is None:
-        known |= {
+        variables |= {
             "ERP_KIND": "rest",
             "ERP_URL": f"{base}/erp",
             "ERP_API_KEY": kept["erp_api_key"],
             "ERP_WEBHOOK_SECRET": kept["erp_webhook_secret"],
         }
-    # Its log is no place for the tokens, which are known here.
-    command = [*_PYTHON, "commerce_pipelines", "sandbox", "--quiet"]
-    command += ["--port", str(port), "--home", str(home)]
-    stack.start([Service("sandbox", command, dict(known), partial(answers_http, f"{base}/faults"))])
+    return variables
+
+
+def _sandbox_addresses(base: str, known: Mapping[str, str]) -> dict[str, dict[str, str]]:
     addresses = {
         "sanity": {
             "url": known["SANITY_URL"],
@@ -189,37 +190,16 @@ def _start_dagster_and_endpoint(
     stack: Stack, home: Path, known: dict[str, str], webserver: int, endpoint: int
 ) -> None:
     code = _internal_port()
-    workspace = str(_write_dagster_home(home, code))
-    module = ["-m", "commerce_pipelines.definitions", "--location-name", LOCATION]
-    grpc = [*_PYTHON, "dagster", "api", "grpc", "--host", LOOPBACK, "--port", str(code), *module]
-    run_server = [*_PYTHON, "commerce_pipelines.flows.run_server"]
-    run_port = int(known["RUN_SERVER_PORT"])
+    workspace = _write_dagster_home(home, code)
+    stack.start([stack_programs.code_server(known, code), stack_programs.run_server(known)])
     stack.start(
         [
-            Service("code-server", grpc, known, partial(answers_port, code)),
-            Service("run-server", run_server, known, partial(answers_port, run_port)),
-        ]
-    )
-    ui = [*_PYTHON, "dagster_webserver", "--host", LOOPBACK, "--port", str(webserver)]
-    stack.start(
-        [
-            Service(
-                "webserver",
-                [*ui, "--workspace", workspace],
-                known,
-                partial(answers_http, f"{known['DAGSTER_URL']}/server_info"),
-            ),
-            Service(
-                "endpoint",
-                [*_PYTHON, "commerce_pipelines", "endpoint"],
-                known,
-                partial(answers_http, f"http://{LOOPBACK}:{endpoint}/readyz"),
-            ),
+            stack_programs.webserver(known, webserver, workspace),
+            stack_programs.endpoint(known, endpoint),
         ]
     )
     # After the webserver, which has made Dagster's tables by now: both at once would collide.
-    daemon = [*_PYTHON, "dagster._daemon", "run", "--workspace", workspace]
-    stack.start([Service("daemon", daemon, known)])
+    stack.start([stack_programs.daemon(known, workspace)])
 
 
 def _internal_port() -> int:

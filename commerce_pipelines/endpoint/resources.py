@@ -7,10 +7,10 @@ here: anything of a single request.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 from sqlalchemy import Connection, Engine
@@ -88,64 +88,34 @@ async def opened(
     Raises:
         ConfigurationError: An address cannot be used.
     """
-    engine = connect(
-        settings.require_postgres_url(),
-        pool_size=CONNECTIONS,
-        application="endpoint",
-        longest_seconds=LONGEST_SECONDS,
-    )
-    transactions = Transactions(engine)
-    webserver = _webserver(settings.dagster_url)
-
-    async def finished(message_ids: Collection[int]) -> set[int]:
-        return await transactions.transact(
-            lambda store: finished_among(store, message_ids), STORE_SECONDS
+    async with AsyncExitStack() as stays:
+        engine = connect(
+            settings.require_postgres_url(),
+            pool_size=CONNECTIONS,
+            application="endpoint",
+            longest_seconds=LONGEST_SECONDS,
         )
-
-    async def closed_because() -> str | None:
-        most, disk = settings.messages_most_waiting, embedded_disk(settings)
-        return await transactions.transact(
-            lambda store: why_closed(store, most, disk), LOOK_SECONDS
-        )
-
-    launcher, updates = Launcher(engine, webserver), Launcher(engine, webserver, PRODUCT_UPDATE)
-    stays = ExitStack()
-    enquiries = Enquiries(
-        engine,
-        erp or stays.enter_context(_opened_erp(settings)),
-        budget_seconds=settings.pricing_budget_seconds,
-        fresh_seconds=settings.price_book_fresh_seconds,
-    )
-    waiting, door = Waiting(finished), Door(closed_because)
-    tasks = [asyncio.create_task(waiting.look()), asyncio.create_task(door.watch())]
-    for each in (launcher, updates):
-        each.start()
-    try:
+        stays.callback(engine.dispose)
+        webserver = stays.enter_context(_opened_webserver(settings.dagster_url))
+        asked = erp or stays.enter_context(_opened_erp(settings))
+        transactions = stays.enter_context(closing(Transactions(engine)))
+        enquiries = stays.enter_context(closing(_enquiries(engine, asked, settings)))
+        updates = stays.enter_context(_started(Launcher(engine, webserver, PRODUCT_UPDATE)))
+        launcher = stays.enter_context(_started(Launcher(engine, webserver)))
+        waiting, door = _waiting(transactions), _door(transactions, settings)
+        await stays.enter_async_context(_under_way(waiting.look(), door.watch()))
         yield Resources(
-            engine,
-            transactions,
-            callers,
-            waiting,
-            door,
-            launcher,
-            updates,
-            enquiries,
-            settings.reservation_minutes,
-            settings.dagster_url,
+            engine=engine,
+            transactions=transactions,
+            callers=callers,
+            waiting=waiting,
+            door=door,
+            launcher=launcher,
+            updates=updates,
+            enquiries=enquiries,
+            reservation_minutes=settings.reservation_minutes,
+            dagster_url=settings.dagster_url,
         )
-    finally:
-        for task in tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-        for each in (launcher, updates):
-            each.stop()
-        enquiries.close()
-        transactions.close()
-        stays.close()
-        if webserver is not None:
-            webserver.close()
-        engine.dispose()
 
 
 @contextmanager
@@ -176,8 +146,63 @@ def _opened_erp(settings: Settings) -> Iterator[Erp | None]:
         budget.close()
 
 
-def _webserver(url: str | None) -> DagsterWebserver | None:
-    return None if url is None else DagsterWebserver(url, retry=RetryPolicy(budget_seconds=2.0))
+@contextmanager
+def _opened_webserver(url: str | None) -> Iterator[DagsterWebserver | None]:
+    if url is None:
+        yield None
+        return
+    with closing(DagsterWebserver(url, retry=RetryPolicy(budget_seconds=2.0))) as webserver:
+        yield webserver
+
+
+def _enquiries(engine: Engine, erp: Erp | None, settings: Settings) -> Enquiries:
+    return Enquiries(
+        engine,
+        erp,
+        budget_seconds=settings.pricing_budget_seconds,
+        fresh_seconds=settings.price_book_fresh_seconds,
+    )
+
+
+def _waiting(transactions: Transactions) -> Waiting:
+    async def finished(message_ids: Collection[int]) -> set[int]:
+        return await transactions.transact(
+            lambda store: finished_among(store, message_ids), STORE_SECONDS
+        )
+
+    return Waiting(finished)
+
+
+def _door(transactions: Transactions, settings: Settings) -> Door:
+    async def closed_because() -> str | None:
+        most, disk = settings.messages_most_waiting, embedded_disk(settings)
+        return await transactions.transact(
+            lambda store: why_closed(store, most, disk), LOOK_SECONDS
+        )
+
+    return Door(closed_because)
+
+
+@contextmanager
+def _started(launcher: Launcher) -> Iterator[Launcher]:
+    launcher.start()
+    try:
+        yield launcher
+    finally:
+        launcher.stop()
+
+
+@asynccontextmanager
+async def _under_way(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Does some work beside the block, and cancels it afterwards."""
+    tasks = [asyncio.create_task(each) for each in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 async def _of(request: Request) -> Resources:

@@ -82,17 +82,23 @@ def assets() -> dg.AssetsDefinition:
         erp: ErpResource,
     ) -> None:
         """Compares the days of the run and replaces what is known of them."""
-        zone = store.settings.shop_time_zone
-        days = [date.fromisoformat(key) for key in context.partition_keys]
         with shown_as_failures():
-            flow = OrderReconciliation(store.engine, erp.open(), zone, context.run.run_id)
-            for day in days:
-                done = flow.reconcile(day, repair=config.repair)
-                context.log.info("%s: %s orders here, %s there, %s", day, *_counts(done))
-                metadata = {**_figures(done), **_picture(context, store, day, days)}
-                context.add_asset_metadata(metadata, REPORT, day.isoformat())
+            _reconcile(context, store, erp, repair=config.repair)
 
     return reconcile_orders
+
+
+def _reconcile(
+    context: dg.AssetExecutionContext, store: StoreResource, erp: ErpResource, *, repair: bool
+) -> None:
+    zone = store.settings.shop_time_zone
+    days = [date.fromisoformat(key) for key in context.partition_keys]
+    flow = OrderReconciliation(store.engine, erp.open(), zone, context.run.run_id)
+    for day in days:
+        done = flow.reconcile(day, repair=repair)
+        context.log.info("%s: %s orders here, %s there, %s", day, *_counts(done))
+        metadata = {**_figures(done), **_picture(context, store, day, days)}
+        context.add_asset_metadata(metadata, REPORT, day.isoformat())
 
 
 def _counts(done: ReconciledDay) -> tuple[int, int, str]:

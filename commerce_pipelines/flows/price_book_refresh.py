@@ -54,34 +54,8 @@ class RefreshConfig(dg.Config):
 
 def assets() -> dg.AssetsDefinition:
     """Returns the assets, which must be as fresh as the settings say."""
-    settings = Settings.load()
-    fresh_seconds = max(120.0, settings.price_book_fresh_seconds)
-    freshness = dg.FreshnessPolicy.time_window(
-        fail_window=timedelta(seconds=fresh_seconds),
-        warn_window=timedelta(seconds=max(60.0, fresh_seconds / 2)),
-    )
 
-    def spec(key: dg.AssetKey, table: str, description: str) -> dg.AssetSpec:
-        return dg.AssetSpec(
-            key,
-            deps=[ERP_PRODUCTS, PRODUCTS],
-            description=description,
-            metadata={"dagster/table_name": table},
-            skippable=True,
-            group_name="catalogue",
-            owners=OWNERS,
-            kinds={"postgres"},
-            freshness_policy=freshness,
-        )
-
-    @dg.multi_asset(
-        name="refresh_price_book",
-        specs=[
-            spec(PRICE_BOOK, "price_book", "What a variant costs, by currency, group and tier."),
-            spec(STOCK_LEVELS, "stock_level", "How much of a variant can be sold."),
-            spec(PURCHASE_RULES, "purchase_rule", "Which companies may buy which variants."),
-        ],
-    )
+    @dg.multi_asset(name="refresh_price_book", specs=_specs(_freshness(Settings.load())))
     def refresh_price_book(
         context: dg.AssetExecutionContext,
         config: RefreshConfig,
@@ -98,6 +72,35 @@ def assets() -> dg.AssetsDefinition:
             yield from _results(total, store)
 
     return refresh_price_book
+
+
+def _freshness(settings: Settings) -> dg.FreshnessPolicy:
+    fresh_seconds = max(120.0, settings.price_book_fresh_seconds)
+    return dg.FreshnessPolicy.time_window(
+        fail_window=timedelta(seconds=fresh_seconds),
+        warn_window=timedelta(seconds=max(60.0, fresh_seconds / 2)),
+    )
+
+
+def _specs(freshness: dg.FreshnessPolicy) -> list[dg.AssetSpec]:
+    return [
+        dg.AssetSpec(
+            key,
+            deps=[ERP_PRODUCTS, PRODUCTS],
+            description=description,
+            metadata={"dagster/table_name": table},
+            skippable=True,
+            group_name="catalogue",
+            owners=OWNERS,
+            kinds={"postgres"},
+            freshness_policy=freshness,
+        )
+        for key, table, description in (
+            (PRICE_BOOK, "price_book", "What a variant costs, by currency, group and tier."),
+            (STOCK_LEVELS, "stock_level", "How much of a variant can be sold."),
+            (PURCHASE_RULES, "purchase_rule", "Which companies may buy which variants."),
+        )
+    ]
 
 
 def _refresh(

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import secrets
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI
@@ -20,10 +21,10 @@ from commerce_pipelines.sandbox.brands.access import Access as BrandAccess
 from commerce_pipelines.sandbox.brands.errors import BrandsError
 from commerce_pipelines.sandbox.brands.register import Register
 from commerce_pipelines.sandbox.brands.seeds import load_seeds
-from commerce_pipelines.sandbox.control import control_router
+from commerce_pipelines.sandbox.control import ControlRoutes
 from commerce_pipelines.sandbox.erp import routes as erp
 from commerce_pipelines.sandbox.erp.access import Access as ErpAccess
-from commerce_pipelines.sandbox.erp.by_hand import by_hand_router
+from commerce_pipelines.sandbox.erp.by_hand import ByHandRoutes
 from commerce_pipelines.sandbox.erp.errors import ErpError
 from commerce_pipelines.sandbox.erp.router import erp_router
 from commerce_pipelines.sandbox.erp.seeds import load_seeds as load_erp_seeds
@@ -31,7 +32,7 @@ from commerce_pipelines.sandbox.erp.system import ErpSystem
 from commerce_pipelines.sandbox.faults import Fault, FaultKind, Faults
 from commerce_pipelines.sandbox.gate import CONTROL_PREFIX, Gate
 from commerce_pipelines.sandbox.pim.catalogue import Catalogue, Product
-from commerce_pipelines.sandbox.pim.routes import pim_router
+from commerce_pipelines.sandbox.pim.routes import PimRoutes
 from commerce_pipelines.sandbox.record import Record
 from commerce_pipelines.sandbox.sanity.access import Access
 from commerce_pipelines.sandbox.sanity.dataset import Dataset
@@ -132,27 +133,31 @@ def build(options: SandboxOptions) -> Application:
         for system in systems.values():
             system.reset()
 
+    control = ControlRoutes(faults, record, systems.keys(), reset).router()
+    routes = [route for system in systems.values() for route in system.router.routes]
+    gate = Gate(_interface(control, systems), routes, faults, record)
+    return Application(gate, partial(_addresses, systems), state.close)
+
+
+def _interface(control: APIRouter, systems: Mapping[str, _System]) -> FastAPI:
     app = FastAPI(title="Sandbox", description="Imitations of the outside systems.")
     app.add_exception_handler(SanityError, refuse)
     app.add_exception_handler(BrandsError, brands.refuse)
     app.add_exception_handler(ErpError, erp.refuse)
-    parts = [control_router(faults, record, systems.keys(), reset)]
+    parts = [control]
     for system in systems.values():
         parts += [system.router, *([system.by_hand] if system.by_hand else [])]
     for part in parts:
         # An included router is built anew by its first request, in no way that is safe in threads.
         app.router.routes.extend(part.routes)
+    return app
 
-    def addresses(base_url: str) -> dict[str, dict[str, str]]:
-        found = {
-            name: {"url": f"{base_url}/{name}", **system.address}
-            for name, system in systems.items()
-        }
-        return found | {"faults": {"url": base_url + CONTROL_PREFIX}}
 
-    routes = [route for system in systems.values() for route in system.router.routes]
-    gate = Gate(app, routes, faults, record)
-    return Application(gate, addresses, state.close)
+def _addresses(systems: Mapping[str, _System], base_url: str) -> dict[str, dict[str, str]]:
+    found = {
+        name: {"url": f"{base_url}/{name}", **system.address} for name, system in systems.items()
+    }
+    return found | {"faults": {"url": base_url + CONTROL_PREFIX}}
 
 
 def _sanity(options: SandboxOptions, state: StateFile, faults: Faults, record: Record) -> _System:
@@ -190,15 +195,15 @@ def _erp(
 ) -> _System:
     system = ErpSystem(state, load_erp_seeds(options.seed, original))
     access = ErpAccess(options.erp_api_key, limited=options.rate_limit)
-    prefix, secret = f"{CONTROL_PREFIX}/erp", options.erp_webhook_secret
+    secret = options.erp_webhook_secret
     return _System(
         erp_router(system, access, faults, record),
         system.reset,
         {"api_key": options.erp_api_key, "webhook_secret": secret},
-        by_hand_router(system, prefix, secret, record),
+        ByHandRoutes(system, secret, record).router(f"{CONTROL_PREFIX}/erp"),
     )
 
 
 def _pim(options: SandboxOptions, catalogue: Catalogue, record: Record) -> _System:
-    router = pim_router(catalogue, options.webhook_secret, record)
-    return _System(router, catalogue.reset, {"webhook_secret": options.webhook_secret})
+    routes = PimRoutes(catalogue, options.webhook_secret, record)
+    return _System(routes.router(), catalogue.reset, {"webhook_secret": options.webhook_secret})

@@ -16,10 +16,8 @@ from commerce_pipelines.sandbox.gate import CONTROL_PREFIX
 from commerce_pipelines.sandbox.record import Record
 
 
-def control_router(
-    faults: Faults, record: Record, systems: Collection[str], reset: Callable[[], None]
-) -> APIRouter:
-    """Returns the routes.
+class ControlRoutes:
+    """The routes.
 
     Args:
         faults: The script.
@@ -27,51 +25,62 @@ def control_router(
         systems: Names that a fault may be for.
         reset: Makes every system forget its state.
     """
-    router = APIRouter(prefix=CONTROL_PREFIX, tags=["faults"])
 
-    @router.post("", status_code=201)
-    async def add(request: FaultRequest) -> Fault:
+    def __init__(
+        self, faults: Faults, record: Record, systems: Collection[str], reset: Callable[[], None]
+    ) -> None:
+        self._faults = faults
+        self._record = record
+        self._systems = systems
+        self._reset = reset
+
+    def router(self) -> APIRouter:
+        """Returns the routes."""
+        router = APIRouter(prefix=CONTROL_PREFIX, tags=["faults"])
+        add = router.add_api_route
+        add("", self.add, methods=["POST"], status_code=201)
+        add("", self.listed, methods=["GET"])
+        add("", self.clear, methods=["DELETE"])
+        add("/effects", self.effects, methods=["GET"])
+        add("/requests", self.requests, methods=["GET"])
+        add("/requests", self.forget, methods=["DELETE"])
+        add("/effects", self.forget, methods=["DELETE"])
+        add("/state", self.reset_state, methods=["DELETE"])
+        add("/{fault_id}", self.clear_one, methods=["DELETE"])
+        return router
+
+    async def add(self, request: FaultRequest) -> Fault:
         """Puts a fault into force."""
-        if request.system is not None and request.system not in systems:
-            raise HTTPException(422, f"system must be one of {', '.join(sorted(systems))}")
-        return faults.add(request)
+        if request.system is not None and request.system not in self._systems:
+            raise HTTPException(422, f"system must be one of {', '.join(sorted(self._systems))}")
+        return self._faults.add(request)
 
-    @router.get("")
-    async def listed() -> list[Fault]:
+    async def listed(self) -> list[Fault]:
         """Lists all faults, with how often each has shown."""
-        return faults.listed()
+        return self._faults.listed()
 
-    @router.delete("")
-    async def clear() -> dict[str, int]:
+    async def clear(self) -> dict[str, int]:
         """Ends all faults."""
-        return {"cleared": faults.clear()}
+        return {"cleared": self._faults.clear()}
 
-    @router.get("/effects")
-    async def effects(system: str | None = None) -> list[dict[str, Any]]:
+    async def effects(self, system: str | None = None) -> list[dict[str, Any]]:
         """Lists the requests that changed something, oldest first."""
-        return record.effects(system)
+        return self._record.effects(system)
 
-    @router.get("/requests")
-    async def requests() -> list[dict[str, Any]]:
+    async def requests(self) -> list[dict[str, Any]]:
         """Counts requests by route and status; status 0 is no answer."""
-        return record.requests()
+        return self._record.requests()
 
-    @router.delete("/effects")
-    @router.delete("/requests")
-    async def forget() -> dict[str, bool]:
+    async def forget(self) -> dict[str, bool]:
         """Forgets effects and counts."""
-        record.clear()
+        self._record.clear()
         return {"cleared": True}
 
-    @router.delete("/state")
-    async def reset_state() -> dict[str, bool]:
+    async def reset_state(self) -> dict[str, bool]:
         """Makes every system forget its documents and changes."""
-        reset()
+        self._reset()
         return {"reset": True}
 
-    @router.delete("/{fault_id}")
-    async def clear_one(fault_id: int) -> dict[str, int]:
+    async def clear_one(self, fault_id: int) -> dict[str, int]:
         """Ends one fault."""
-        return {"cleared": faults.clear(fault_id)}
-
-    return router
+        return {"cleared": self._faults.clear(fault_id)}

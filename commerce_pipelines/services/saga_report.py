@@ -62,14 +62,7 @@ def describe_saga(
         messages = inbox.messages_of_saga(connection, saga_id)
         steps = [_describe_step(connection, saga, step) for step in saga["steps"]]
     for step in steps:
-        if step["system"] == "sanity" and "documents" in step:
-            step.update(_look_at_documents(sanity, step))
-        if step["name"] in brand_report.IN_BRAND_SYSTEM and _is_open(step):
-            step.update(brand_report.describe_there(brand_system, step))
-        if step["name"] in erp_report.IN_ERP and _is_open(step):
-            step.update(erp_report.describe_product(erp, engine, step))
-        if step["name"] in order_report.IN_ERP and _is_open(step):
-            step.update(order_report.describe_there(erp, engine, step))
+        step.update(_look_outside(step, engine, sanity, brand_system, erp))
         if saga["pivoted"] and step["state"] != StepState.PARKED:
             _leave_out_undo(step)
     runs = [saga["root_run_id"], saga["last_run_id"], *(one["run_id"] for one in messages)]
@@ -161,6 +154,27 @@ def _errors(saga: JSON, step: JSON) -> list[JSON]:
         if event["seq"] == step["seq"] and event["note"] and event["what"] in _TRIED
     ]
     return told[: -MOST_ERRORS - 1 : -1]
+
+
+def _look_outside(
+    step: JSON,
+    engine: Engine,
+    sanity: Sanity | None,
+    brand_system: BrandSystem | None,
+    erp: Erp | None,
+) -> JSON:
+    """Returns what the other systems say now of what a step wrote there, if it wrote there."""
+    if step["system"] == "sanity" and "documents" in step:
+        return _look_at_documents(sanity, step)
+    if not _is_open(step):
+        return {}
+    if step["name"] in brand_report.IN_BRAND_SYSTEM:
+        return brand_report.describe_there(brand_system, step)
+    if step["name"] in erp_report.IN_ERP:
+        return erp_report.describe_product(erp, engine, step)
+    if step["name"] in order_report.IN_ERP:
+        return order_report.describe_there(erp, engine, step)
+    return {}
 
 
 def _look_at_documents(sanity: Sanity | None, step: JSON) -> JSON:

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from commerce_pipelines.cli.stack import LOCATION
+from commerce_pipelines.cli.stack_programs import LOCATION
 from commerce_pipelines.runtime.room import remove_room
 from commerce_pipelines_tests.processes.imports import Fault, Import, Job, launch
 from commerce_pipelines_tests.processes.running import RunningStack, running, until

@@ -14,14 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
 from commerce_pipelines.cli import app
 from commerce_pipelines.connectors.sanity import Sanity
+from commerce_pipelines.errors import CommerceError
 from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.sandbox.server import RunningSandbox
-from commerce_pipelines.services.pim_import import PimImport
+from commerce_pipelines.services import recovery
+from commerce_pipelines.services.pim_import import PimImport, deliver
+
+Ask = Callable[..., list[tuple[Any, ...]]]
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ def worker(work: Callable[[], None]) -> Iterator[None]:
 
 
 @pytest.fixture
-def ask(engine: Engine) -> Callable[..., list[tuple[Any, ...]]]:
+def ask(engine: Engine) -> Ask:
     """Asks the test's database."""
 
     def rows(query: str, **names: Any) -> list[tuple[Any, ...]]:
@@ -131,3 +136,37 @@ def ask(engine: Engine) -> Callable[..., list[tuple[Any, ...]]]:
             return [tuple(row) for row in connection.execute(text(query), names)]
 
     return rows
+
+
+@pytest.fixture
+def sweep(ledger: Ledger, sanity: Sanity) -> Callable[[], None]:
+    """Undoes what is due, as the sensor does."""
+
+    def sweep_once() -> None:
+        recovery.sweep(recovery.compensator(ledger, sanity), "sweep-of-the-test")
+
+    return sweep_once
+
+
+@pytest.fixture
+def parked(ledger: Ledger, sanity: Sanity, sandbox: RunningSandbox, sweep: Any, ask: Ask) -> str:
+    """A saga whose document cannot be deleted, because a page refers to it."""
+    with ledger.engine.begin() as connection:
+        deliver(connection, "pim", "w1", [{"title": "Mug", "sku": "MUG"}])
+    flow = PimImport(ledger, sanity, "run-1")
+    opened = flow.open_page()
+    assert opened is not None
+    flow.store_page(opened)
+    faults = sandbox.addresses["faults"]["url"]
+    fault = {"system": "sanity", "kind": "unavailable_after", "route": "mutate", "times": None}
+    requests.post(faults, json=fault, timeout=5).raise_for_status()
+    with pytest.raises(CommerceError):
+        flow.publish_page(opened.saga_id)
+    requests.delete(faults, timeout=5)
+    ((document,),) = ask("SELECT plan->'documents'->0->>'id' FROM saga_step WHERE seq = 2")
+    about = {"_type": "reference", "_ref": document}
+    page = {"_id": "page", "_type": "page", "product": about}
+    sanity.mutate([{"create": page}], "editors-page")
+    sweep()
+    assert ask("SELECT status FROM saga") == [("parked",)]
+    return opened.saga_id

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -16,9 +15,7 @@ from sqlalchemy import Engine, text
 from commerce_pipelines.connectors.feed_files import FeedFormat
 from commerce_pipelines.domain.feed_mapping import FeedMapping
 from commerce_pipelines.services.file_import import FeedFile
-from commerce_pipelines_tests.cli.conftest import Commands
-
-Ask = Callable[..., list[tuple[Any, ...]]]
+from commerce_pipelines_tests.cli.conftest import Ask, Commands
 
 
 @pytest.fixture

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
 from commerce_pipelines.services.pim_import import deliver
-from commerce_pipelines_tests.cli.conftest import Commands
+from commerce_pipelines_tests.cli.conftest import Ask, Commands
 
-Ask = Callable[..., list[tuple[Any, ...]]]
 REASON = ("--reason", "Sanity was down", "--who", "nora")
 
 

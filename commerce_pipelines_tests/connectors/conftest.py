@@ -10,7 +10,7 @@ import pytest
 
 from commerce_pipelines.connectors.http import HttpSession
 from commerce_pipelines.connectors.retry import RetryPolicy
-from commerce_pipelines_tests.fakes import FakeTime, ScriptedServer
+from commerce_pipelines_tests.fakes import CountingBudget, FakeTime, ScriptedServer
 
 TOKEN = "canary-token-never-shown"
 
@@ -34,6 +34,12 @@ def time() -> FakeTime:
 def retry(time: FakeTime) -> RetryPolicy:
     """The default policy on that clock."""
     return RetryPolicy(sleep=time.sleep, clock=time.clock)
+
+
+@pytest.fixture
+def budget() -> CountingBudget:
+    """A budget that counts."""
+    return CountingBudget()
 
 
 @pytest.fixture

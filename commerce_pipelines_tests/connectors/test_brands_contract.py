@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time as real_time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,55 +11,24 @@ from typing import Any
 import pytest
 import requests
 
-from commerce_pipelines.connectors.brands import REQUESTS_PER_SECOND, BrandSystem
-from commerce_pipelines.connectors.rate_budget import RateBudget, SharedRateBudget, UnlimitedBudget
+from commerce_pipelines.connectors.brands import BrandSystem
 from commerce_pipelines.connectors.retry import RetryPolicy
 from commerce_pipelines.domain.brands import ForeignBrand
-from commerce_pipelines.errors import Conflict, NotFound, Refused, Unauthorised, Unknown
+from commerce_pipelines.errors import Conflict, NotFound, Refused, Unknown
 from commerce_pipelines.sandbox.server import RunningSandbox, SandboxOptions
+from commerce_pipelines_tests.connectors.brand_sandbox import (
+    Meddler,
+    Show,
+    effects_in,
+    found,
+    opened,
+    rename,
+    seeded,
+)
 from commerce_pipelines_tests.fakes import FakeTime
 
 MANY = 1_200
 SAME_MOMENT = "2025-06-01T00:00:00.000000Z"
-Show = Callable[..., None]
-
-
-class Meddler:
-    """A rate budget that lets somebody else do something before a request."""
-
-    def __init__(self) -> None:
-        self.requests = 0
-        self.before: dict[int, Callable[[], object]] = {}
-
-    def acquire(self) -> None:
-        """Counts, and lets them."""
-        self.requests += 1
-        self.before.get(self.requests, int)()
-
-
-def seeded(path: Path, brands: list[dict[str, Any]]) -> SandboxOptions:
-    """Returns options of a sandbox with these brands."""
-    path.write_text(json.dumps({"products": [], "brands": brands}))
-    return SandboxOptions(port=0, rate_limit=False, seed=path)
-
-
-@contextmanager
-def opened(
-    sandbox: RunningSandbox,
-    budget: RateBudget | None = None,
-    retry: RetryPolicy | None = None,
-    **address: str,
-) -> Iterator[BrandSystem]:
-    """Opens a sandbox's brand system, at another address or with another key if given."""
-    known = {**sandbox.addresses["brands"], **address}
-    account = BrandSystem.open(
-        url=known["url"],
-        api_key=known["api_key"],
-        budget=budget or UnlimitedBudget(),
-        retry=retry,
-    )
-    yield account
-    account.close()
 
 
 @pytest.fixture(scope="module")
@@ -108,27 +75,6 @@ def others(sandbox: RunningSandbox) -> Iterator[BrandSystem]:
     """The imitation in the hands of somebody else."""
     with opened(sandbox) as account:
         yield account
-
-
-def effects_in(sandbox: RunningSandbox) -> list[dict[str, Any]]:
-    """Returns what changed brands."""
-    url = sandbox.addresses["faults"]["url"] + "/effects"
-    effects: list[dict[str, Any]] = requests.get(
-        url, params={"system": "brands"}, timeout=10
-    ).json()
-    return effects
-
-
-def found(brands: BrandSystem, external_id: str) -> ForeignBrand:
-    """Returns a brand that is there."""
-    brand = brands.find(external_id)
-    assert brand is not None
-    return brand
-
-
-def rename(brands: BrandSystem, external_id: str, name: str) -> ForeignBrand:
-    """Gives a brand another name."""
-    return brands.update(external_id, {"name": name}, found(brands, external_id).updated_at)
 
 
 def test_all_brands_are_fetched_page_by_page(brands: BrandSystem, meddler: Meddler) -> None:
@@ -308,47 +254,6 @@ def test_a_deletion_that_met_a_change_meanwhile_is_a_conflict_without_doubt(
     with pytest.raises(Conflict):
         brands.delete("b_1", seen.updated_at)
     assert found(brands, "b_1").name == "Theirs"
-
-
-def test_a_wrong_key_is_told_by_every_call(sandbox: RunningSandbox) -> None:
-    now = datetime.now(UTC)
-    with opened(sandbox, api_key="canary-wrong") as brands:
-        for call in (
-            lambda: brands.fetch_changed(None),
-            lambda: brands.find("b_1"),
-            lambda: brands.create("x", None, None, "k"),
-            lambda: brands.update("b_1", {"name": "x"}, now),
-            lambda: brands.delete("b_1", now),
-        ):
-            with pytest.raises(Unauthorised) as raised:
-                call()
-            assert "canary" not in str(raised.value)
-
-
-def test_an_address_that_knows_nothing_of_brands_says_nothing_about_a_brand(
-    sandbox: RunningSandbox,
-) -> None:
-    elsewhere = sandbox.addresses["brands"]["url"] + "/v2"
-    with opened(sandbox, url=elsewhere) as brands, pytest.raises(NotFound):
-        brands.find("b_1")
-
-
-def test_requests_wait_for_their_turn_in_the_shared_budget(
-    sandbox: RunningSandbox, postgres_url: str
-) -> None:
-    budget = SharedRateBudget(postgres_url, system="brands", per_second=REQUESTS_PER_SECOND)
-    with opened(sandbox, budget) as brands:
-        started = real_time.monotonic()
-        for _ in range(2 * REQUESTS_PER_SECOND + 1):
-            assert brands.find("b_none") is None
-        assert real_time.monotonic() - started >= 2.0
-    budget.close()
-
-
-def test_a_rate_that_was_exceeded_all_the_same_is_waited_for() -> None:
-    with RunningSandbox(SandboxOptions(port=0)) as sandbox, opened(sandbox) as brands:
-        for _ in range(REQUESTS_PER_SECOND + 5):
-            assert brands.find("b_none") is None
 
 
 def test_a_creation_is_known_after_a_restart_there(tmp_path: Path) -> None:

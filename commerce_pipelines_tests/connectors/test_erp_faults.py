@@ -15,7 +15,7 @@ from commerce_pipelines.domain.erp_products import ErpProduct
 from commerce_pipelines.domain.price_book import EVERYBODY
 from commerce_pipelines.errors import Unavailable, Unknown
 from commerce_pipelines.sandbox.server import RunningSandbox
-from commerce_pipelines_tests.connectors.erp_cases import (
+from commerce_pipelines_tests.connectors.erp_records import (
     an_order,
     changed,
     changed_details,

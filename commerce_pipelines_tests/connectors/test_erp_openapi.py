@@ -17,7 +17,7 @@ from commerce_pipelines.connectors.erp.rest import RestErp
 from commerce_pipelines.connectors.http import HttpSession
 from commerce_pipelines.connectors.rate_budget import UnlimitedBudget
 from commerce_pipelines.sandbox.server import RunningSandbox
-from commerce_pipelines_tests.connectors.erp_cases import an_order, changed_details, new_product
+from commerce_pipelines_tests.connectors.erp_records import an_order, changed_details, new_product
 from commerce_pipelines_tests.connectors.erp_sandbox import SandboxWorld
 
 Exchange = tuple[str, str, Mapping[str, str], Mapping[str, str], Any, Answer]

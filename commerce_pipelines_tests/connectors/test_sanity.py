@@ -46,12 +46,6 @@ UNSEALED = Reply(body={"documents": [], "omitted": [{"id": SEAL, "reason": "exis
 
 
 @pytest.fixture
-def budget() -> CountingBudget:
-    """A budget that counts."""
-    return CountingBudget()
-
-
-@pytest.fixture
 def sanity(open_session: OpenSession, budget: CountingBudget) -> Sanity:
     """A dataset on the scripted server."""
     return Sanity(open_session(), "production", budget)

@@ -119,3 +119,13 @@ def shop(postgres_url: str, engine: Engine, **rules: Any) -> Iterator[Buying]:
 def key(name: str) -> dict[str, str]:
     """Returns the header of an idempotency key."""
     return {"Idempotency-Key": name}
+
+
+def line(cart: Any, at: int = 0) -> Any:
+    """Returns a line of a cart."""
+    return cart["lines"][at]
+
+
+def of_line(cart_id: str, line_id: str) -> str:
+    """Returns the path of a line."""
+    return f"/store/carts/{cart_id}/line-items/{line_id}"

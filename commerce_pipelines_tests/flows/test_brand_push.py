@@ -38,13 +38,6 @@ def sides(ledger: Ledger, sandbox: RunningSandbox) -> Iterator[Sides]:
         yield sides
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    """An instance of Dagster without a home."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
 def test_one_run_brings_all_brands_that_wait_and_shows_what_became_of_each(
     sides: Sides, instance: dg.DagsterInstance
 ) -> None:

@@ -15,12 +15,7 @@ from commerce_pipelines.flows import erp_product_sync
 from commerce_pipelines.flows.pim_import import PRODUCTS
 from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.services.erp_product_sync import KIND
-from commerce_pipelines_tests.flows.erp_ground import (
-    ErpByHand,
-    configured_for,
-    execute,
-    failure_of,
-)
+from commerce_pipelines_tests.flows.erp_ground import ErpByHand, configured_for, execute, failure_of
 from commerce_pipelines_tests.services.erp_by_hand import FakeErp, details, erp_variant, failing
 from commerce_pipelines_tests.store.catalog import Catalog
 
@@ -34,13 +29,6 @@ def erp(postgres_url: str) -> Iterator[FakeErp]:
         erp.put(f"P{number}", details(title, erp_variant(f"{number}-S")))
     with configured_for(postgres_url, erp):
         yield erp
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    """An instance of Dagster without a home."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
 
 
 @pytest.mark.usefixtures("erp")

@@ -39,13 +39,6 @@ def configured(postgres_url: str, sandbox: RunningSandbox) -> Iterator[None]:
         del os.environ[name]
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    """An instance of Dagster without a home."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
 def test_products_typed_into_the_launchpad_are_imported(
     engine: Engine, instance: dg.DagsterInstance
 ) -> None:

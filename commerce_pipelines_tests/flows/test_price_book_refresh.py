@@ -1,4 +1,4 @@
-"""The price book in Dagster: its runs, checks and sensor, on real Postgres and a hand-made ERP."""
+"""The price book in Dagster: its runs and sensor, on real Postgres and a hand-made ERP."""
 
 from __future__ import annotations
 
@@ -20,64 +20,35 @@ from commerce_pipelines.flows.price_book_refresh import (
     STOCK_LEVELS,
     sensor,
 )
-from commerce_pipelines.flows.resources import ErpResource, StoreResource
+from commerce_pipelines.flows.resources import StoreResource
 from commerce_pipelines.saga.ledger import Ledger
-from commerce_pipelines.services.price_book_refresh import KIND, PriceBookRefresh
-from commerce_pipelines.services.price_changes import deliver
+from commerce_pipelines.services.price_book_refresh import PriceBookRefresh
 from commerce_pipelines.store.price_questions import track_variants
 from commerce_pipelines_tests.flows.brand_ground import failure_of
+from commerce_pipelines_tests.flows.price_book_ground import (
+    configured_for,
+    execute,
+    resource_of,
+    selling_erp,
+)
 from commerce_pipelines_tests.services.erp_by_hand import failing
-from commerce_pipelines_tests.services.erp_prices import PricedErp, change, rows, sold
+from commerce_pipelines_tests.services.erp_prices import PricedErp, announce, change, rows, sold
 
 AWAY = Unavailable("The ERP is away.")
-OP = "refresh_price_book"
 _MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture(autouse=True)
 def configured(postgres_url: str) -> Iterator[None]:
     """Points the resources at this test's store; nobody else is asked."""
-    wanted = {"POSTGRES_URL": postgres_url, "ERP_URL": "http://erp.invalid", "ERP_API_KEY": "key"}
-    os.environ.update(wanted)
-    yield
-    for name in wanted:
-        os.environ.pop(name, None)
+    with configured_for(postgres_url):
+        yield
 
 
 @pytest.fixture
 def erp(engine: Engine) -> PricedErp:
     """An ERP that sells two variants of ours."""
-    erp = PricedErp()
-    sold(engine, "a", "b")
-    for variant in ("Ea", "Eb"):
-        erp.price(variant, "9.99")
-        erp.stock(variant, 5)
-    return erp
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    """An instance of Dagster without a home."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
-def resource_of(erp: Erp) -> ErpResource:
-    """Returns the resource that hands this ERP out."""
-
-    class Handmade(ErpResource):
-        def open(self, patience_seconds: float | None = None) -> Erp:
-            del patience_seconds
-            return erp
-
-    return Handmade()
-
-
-def execute(erp: Erp, instance: dg.DagsterInstance, **config: Any) -> dg.ExecuteInProcessResult:
-    """Runs the job as a run worker does; a failure is in the result."""
-    job = build_defs(resource_overrides={"erp": resource_of(erp)}).resolve_job_def(KIND)
-    run_config = {"ops": {OP: {"config": config}}} if config else {}
-    return job.execute_in_process(instance=instance, raise_on_error=False, run_config=run_config)
+    return selling_erp(engine)
 
 
 def tick(erp: Erp, instance: dg.DagsterInstance) -> Any:
@@ -99,17 +70,6 @@ def made(result: dg.ExecuteInProcessResult) -> dict[dg.AssetKey, dict[str, Any]]
     }
 
 
-def checked(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
-    """Returns what the checks said, by name."""
-    return {each.check_name: each for each in result.get_asset_check_evaluations()}
-
-
-def announce(engine: Engine, webhook_id: str, *external_ids: str) -> None:
-    """Has the ERP say that variants changed."""
-    with engine.begin() as connection:
-        deliver(connection, "erp", webhook_id, external_ids or None)
-
-
 def test_a_run_fills_the_three_assets_and_shows_numbers(
     erp: PricedErp, instance: dg.DagsterInstance
 ) -> None:
@@ -125,56 +85,6 @@ def test_a_run_fills_the_three_assets_and_shows_numbers(
     assert isinstance(book["oldest_seconds"], float)
     assert [record.data["sku"] for record in book["preview"].records] == ["sku-a", "sku-b"]
     assert shown[STOCK_LEVELS]["dagster/row_count"] == 2
-
-
-def test_every_run_ends_with_the_checks_and_their_numbers(
-    erp: PricedErp, instance: dg.DagsterInstance
-) -> None:
-    found = checked(execute(erp, instance))
-
-    assert all(check.passed for check in found.values())
-    assert found["prices_cover_variants"].metadata["priced_percent"].value == 100.0
-    assert found["stock_covers_variants"].metadata["variants"].value == 2
-    assert found["only_known_currencies"].metadata["EUR"].value == 2
-
-
-def test_checks_say_what_is_missing_unreadable_or_no_currency(
-    engine: Engine, erp: PricedErp, instance: dg.DagsterInstance
-) -> None:
-    del erp.levels["Eb"]
-    erp.unreadable["Ea"] = "its amount is a word"
-    change(
-        engine,
-        """INSERT INTO price_book (variant_id, currency_code, min_quantities, amounts, as_of)
-           VALUES ('v-b', 'XXY', '{1}', '{1}', now())""",
-    )
-
-    found = checked(execute(erp, instance))
-
-    failed = {name: check.severity.value for name, check in found.items() if not check.passed}
-    assert failed == {
-        "only_known_currencies": "ERROR",
-        "answers_are_readable": "WARN",
-        "stock_covers_variants": "WARN",
-        "prices_cover_variants": "WARN",
-    }
-    assert found["stock_covers_variants"].description == "1 of 2 variants are missing."
-    assert found["only_known_currencies"].description == "No currencies: XXY."
-    faults: Any = found["answers_are_readable"].metadata["faults"].value
-    assert faults[0]["reason"] == "price in EUR: its amount is a word"
-
-
-def test_a_price_below_nothing_is_found_though_the_table_refuses_it(
-    engine: Engine, erp: PricedErp, instance: dg.DagsterInstance
-) -> None:
-    assert execute(erp, instance).success
-    change(engine, "ALTER TABLE price_book DROP CONSTRAINT price_book_not_negative")
-    change(engine, "UPDATE price_book SET amounts = '{1, -1}', min_quantities = '{1, 2}'")
-
-    found = checked(execute(erp, instance))
-
-    assert not found["no_negative_price"].passed
-    assert found["no_negative_price"].metadata["negative"].value == 2
 
 
 def test_some_products_can_be_fetched_by_hand(

@@ -14,12 +14,7 @@ from commerce_pipelines.flows.product_update import sensor
 from commerce_pipelines.flows.resources import StoreResource
 from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.services.product_update import KIND
-from commerce_pipelines_tests.flows.erp_ground import (
-    ErpByHand,
-    configured_for,
-    execute,
-    failure_of,
-)
+from commerce_pipelines_tests.flows.erp_ground import ErpByHand, configured_for, execute, failure_of
 from commerce_pipelines_tests.services.erp_by_hand import failing
 from commerce_pipelines_tests.services.update_ground import Ground
 
@@ -30,13 +25,6 @@ def ground(postgres_url: str, ledger: Ledger) -> Iterator[Ground]:
     ground = Ground(ledger)
     with configured_for(postgres_url, ground.erp):
         yield ground
-
-
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    """An instance of Dagster without a home."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
 
 
 def test_a_run_makes_all_changes_that_wait(ground: Ground, instance: dg.DagsterInstance) -> None:

@@ -36,13 +36,6 @@ def sides(ledger: Ledger, sandbox: RunningSandbox) -> Iterator[Sides]:
         yield sides
 
 
-@pytest.fixture
-def instance() -> Iterator[dg.DagsterInstance]:
-    """An instance of Dagster without a home."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
-
-
 def test_without_sanity_a_sweep_undoes_what_has_no_effect_there(
     sides: Sides, instance: dg.DagsterInstance
 ) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from commerce_pipelines.cli.stack import LOCATION
+from commerce_pipelines.cli.stack_programs import LOCATION
 from commerce_pipelines.connectors.dagster_webserver import FINISHED
 
 REPOSITORY = "__repository__"

@@ -17,7 +17,8 @@ import requests
 from sqlalchemy import Engine, text
 from sqlalchemy.engine import make_url
 
-from commerce_pipelines.cli.stack import LOCATION, SECRETS_FILE
+from commerce_pipelines.cli.stack import SECRETS_FILE
+from commerce_pipelines.cli.stack_programs import LOCATION
 from commerce_pipelines.settings import STACK_FILE
 from commerce_pipelines.store.engine import connect
 from commerce_pipelines_tests.processes.running import RunningStack, running, until

@@ -100,3 +100,11 @@ class Cms:
             timeout=TIMEOUT_SECONDS,
         )
         assert answer.status_code == 200, answer.text
+
+
+def without_revisions(documents: dict[str, Any]) -> dict[str, Any]:
+    """Leaves out what every write changes."""
+    return {
+        title: {name: document[name] for name in document.keys() - {"_rev", "_updatedAt"}}
+        for title, document in documents.items()
+    }

@@ -17,7 +17,12 @@ from commerce_pipelines.connectors.erp.port import (
     Stock,
 )
 from commerce_pipelines.domain.price_book import EVERYBODY, Company, PriceTier, StockLevel
+from commerce_pipelines.services.price_changes import deliver
 from commerce_pipelines_tests.services.erp_by_hand import FakeErp
+
+PRICES = (
+    "SELECT variant_id, currency_code, customer_group, amounts FROM price_book ORDER BY 1, 2, 3"
+)
 
 Key = tuple[str, str, str]
 
@@ -127,6 +132,17 @@ def change(engine: Engine, statement: str, **names: Any) -> None:
     """Changes the store behind everybody's back."""
     with engine.begin() as connection:
         connection.execute(text(statement), names)
+
+
+def announce(engine: Engine, webhook_id: str, *external_ids: str, whole: bool = False) -> None:
+    """Has the ERP say that variants changed, or all."""
+    with engine.begin() as connection:
+        deliver(connection, "erp", webhook_id, None if whole else external_ids)
+
+
+def age(engine: Engine, seconds: int = 400) -> None:
+    """Lets time pass since the variants were asked about."""
+    change(engine, f"UPDATE asked_variant SET asked_at = asked_at - interval '{seconds} s'")
 
 
 def everybody(variant: str, currency: str = "EUR") -> Key:

@@ -1,6 +1,7 @@
+"""What the ERP says of prices, stock and rules is in the price book, with its age and faults."""
+
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -10,26 +11,19 @@ import pytest
 from sqlalchemy import Engine
 
 from commerce_pipelines.domain.price_book import Company, PriceTier
-from commerce_pipelines.errors import Busy, ConfigurationError, Fenced, Unavailable
-from commerce_pipelines.saga.compensation import Compensator
+from commerce_pipelines.errors import ConfigurationError
 from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.services.price_book_refresh import Page, PriceBookRefresh
-from commerce_pipelines.services.price_changes import deliver
-from commerce_pipelines_tests.services.erp_by_hand import failing
 from commerce_pipelines_tests.services.erp_prices import (
+    PRICES,
     PricedErp,
+    age,
     change,
     customer,
     everybody,
     rows,
     sold,
-    sold_many,
 )
-
-PRICES = (
-    "SELECT variant_id, currency_code, customer_group, amounts FROM price_book ORDER BY 1, 2, 3"
-)
-AWAY = Unavailable("The ERP is away.")
 
 Refresh = Callable[[], list[Page]]
 
@@ -47,20 +41,6 @@ def flow(ledger: Ledger, erp: PricedErp) -> PriceBookRefresh:
 @pytest.fixture
 def refresh(flow: PriceBookRefresh) -> Refresh:
     return lambda: list(flow.pages())
-
-
-def announce(engine: Engine, webhook_id: str, *external_ids: str, whole: bool = False) -> None:
-    with engine.begin() as connection:
-        deliver(connection, "erp", webhook_id, None if whole else external_ids)
-
-
-def age(engine: Engine, seconds: int = 400) -> None:
-    change(engine, f"UPDATE asked_variant SET asked_at = asked_at - interval '{seconds} s'")
-
-
-def compensate_all(ledger: Ledger) -> None:
-    for saga_id in ledger.due():
-        Compensator(ledger, {}).compensate(saga_id, "sweep")
 
 
 def test_what_the_erp_says_of_all_its_variants_is_in_the_price_book(
@@ -223,184 +203,6 @@ def test_what_was_asked_lately_is_not_asked_again(
     assert [page.variants for page in refresh()] == [3]
 
 
-def test_a_message_has_the_named_variants_fetched_and_is_done_with_them(
-    engine: Engine, erp: PricedErp, refresh: Refresh
-) -> None:
-    sold(engine, "a", "b")
-    refresh()
-    erp.price("Ea", "3")
-    erp.unreadable["Eb"] = "its amount is a word"
-    announce(engine, "w1", "Ea", "Eb", "nowhere")
-
-    (page,) = refresh()
-
-    assert page.variants == 2
-    ((state, outcome),) = rows(engine, "SELECT state, outcome FROM message")
-    assert state == "done"
-    assert outcome["variants"] == 3
-    fault = {"position": 1, "field": "Eb", "reason": "price in EUR: its amount is a word"}
-    assert fault in [
-        each | {"reason": each["reason"].split(";")[0]} for each in outcome["rejected"]
-    ]
-    assert rows(engine, PRICES)[0][3] == [Decimal("3.0000")]
-
-
-def test_a_message_without_variants_has_all_of_them_fetched(
-    engine: Engine, refresh: Refresh
-) -> None:
-    sold(engine, "a", "b")
-    refresh()
-    announce(engine, "w1", whole=True)
-
-    (page,) = refresh()
-
-    assert page.variants == 2
-    assert rows(engine, "SELECT state FROM message") == [("done",)]
-    assert refresh() == []
-
-
-def test_messages_about_the_same_variant_are_one_question(
-    engine: Engine, erp: PricedErp, refresh: Refresh
-) -> None:
-    sold(engine, "a", "b")
-    refresh()
-    erp.sizes.clear()
-    for number in range(5):
-        announce(engine, f"w{number}", "Ea")
-
-    refresh()
-
-    assert erp.sizes == [1]
-    assert rows(engine, "SELECT DISTINCT state FROM message") == [("done",)]
-
-
-def test_a_variant_that_the_erp_knows_by_two_ids_is_asked_about_once(
-    engine: Engine, erp: PricedErp, refresh: Refresh
-) -> None:
-    sold(engine, "a")
-    change(engine, "INSERT INTO external_id VALUES ('erp', 'variant', 'E2', 'v-a')")
-    announce(engine, "w1", "E2", "Ea")
-
-    assert [page.variants for page in refresh()] == [1]
-
-
-def test_a_message_that_cannot_be_read_is_dead_and_stops_nobody(
-    engine: Engine, refresh: Refresh
-) -> None:
-    sold(engine, "a")
-    refresh()
-    announce(engine, "w1", "Ea")
-    announce(engine, "w2", "Ea")
-    change(engine, "UPDATE message SET body = '[]' WHERE webhook_id = 'w1'")
-
-    refresh()
-
-    assert rows(engine, "SELECT state FROM message ORDER BY id") == [("dead",), ("done",)]
-
-
-def test_messages_come_again_when_the_erp_is_away(
-    engine: Engine, ledger: Ledger, erp: PricedErp, refresh: Refresh
-) -> None:
-    sold(engine, "a")
-    refresh()
-    announce(engine, "w1", "Ea")
-    erp.script("fetch_stock", failing(AWAY))
-
-    with pytest.raises(Unavailable):
-        refresh()
-
-    found = rows(engine, "SELECT state, tries, last_error FROM message")
-    assert found == [("claimed", 1, "The ERP is away.")]
-    compensate_all(ledger)
-    change(engine, "UPDATE message SET next_try_at = now()")
-    assert [page.variants for page in refresh()] == [1]
-    assert rows(engine, "SELECT state FROM message") == [("done",)]
-
-
-def test_pages_before_the_erp_dies_stay_and_the_rest_comes_next_time(
-    engine: Engine, erp: PricedErp, ledger: Ledger, flow: PriceBookRefresh, refresh: Refresh
-) -> None:
-    sold_many(engine, 50)
-    for number in range(1, 51):
-        erp.price(f"E{number}", "1")
-        erp.stock(f"E{number}", 1)
-    # Two pages, and in the third the stock fails after the prices came; then it is away.
-    erp.script("fetch_stock", int, int, *[failing(AWAY)] * 3)
-
-    with pytest.raises(Unavailable, match="away"):
-        list(replace(flow, page_size=10).pages())
-
-    both = """SELECT (SELECT count(*) FROM price_book), (SELECT count(*) FROM stock_level),
-                     (SELECT count(*) FROM price_book JOIN stock_level USING (variant_id))"""
-    assert rows(engine, both) == [(20, 20, 20)]
-    compensate_all(ledger)
-    assert sum(page.variants for page in refresh()) == 30
-    assert rows(engine, both) == [(50, 50, 50)]
-
-
-def test_a_page_that_fails_does_not_keep_the_others_waiting(
-    engine: Engine, erp: PricedErp, flow: PriceBookRefresh
-) -> None:
-    sold_many(engine, 50)
-    erp.script("fetch_prices", failing(AWAY), int, failing(AWAY))
-    seen = []
-
-    with pytest.raises(Unavailable):
-        for page in replace(flow, page_size=10).pages():
-            seen.append(page.error is None)
-
-    assert seen == [False, True, False, True, True]
-    assert rows(engine, "SELECT count(*) FROM price_book") == [(30,)]
-
-
-def test_an_erp_that_is_away_is_not_asked_for_every_page(
-    engine: Engine, erp: PricedErp, flow: PriceBookRefresh
-) -> None:
-    sold_many(engine, 20)
-    erp.script("fetch_prices", *[failing(AWAY)] * 20)
-
-    with pytest.raises(Unavailable):
-        list(replace(flow, page_size=1).pages())
-
-    assert erp.asked.count("fetch_prices") == 3
-
-
-def test_a_second_refresh_leaves_it_to_the_first(
-    engine: Engine, flow: PriceBookRefresh, refresh: Refresh
-) -> None:
-    sold(engine, "a")
-    first = flow.pages()
-    next(first)
-
-    with pytest.raises(Busy):
-        refresh()
-
-    assert list(first) == []
-
-
-def test_messages_that_come_during_a_refresh_are_taken_by_it(
-    engine: Engine, erp: PricedErp, flow: PriceBookRefresh
-) -> None:
-    sold(engine, "a", "b")
-    pages = flow.pages()
-    next(pages)
-    erp.price("Ea", "3")
-    announce(engine, "w1", "Ea")
-
-    assert [page.variants for page in pages] == [1]
-    assert rows(engine, PRICES)[0][3] == [Decimal("3.0000")]
-
-
-def test_a_refresh_that_takes_long_ends_and_the_next_goes_on(
-    engine: Engine, flow: PriceBookRefresh, refresh: Refresh
-) -> None:
-    sold(engine, "a")
-
-    assert list(replace(flow, most_seconds=0.0).pages()) == []
-
-    assert [page.variants for page in refresh()] == [1]
-
-
 def test_rows_of_what_is_gone_are_deleted_after_a_day(
     engine: Engine, erp: PricedErp, refresh: Refresh
 ) -> None:
@@ -451,33 +253,3 @@ def test_an_erp_whose_clock_goes_back_is_not_ignored_for_ever(
     found = rows(engine, "SELECT as_of < now() + interval '61 minutes' FROM price_book")
 
     assert found == [(True,)]
-
-
-def test_the_message_says_all_where_variants_is_null(engine: Engine, refresh: Refresh) -> None:
-    sold(engine, "a")
-    refresh()
-    announce(engine, "w1", "Ea")
-    body = json.dumps({"type": "price_book.changed", "variants": None}).encode()
-    change(engine, "UPDATE message SET body = :body", body=body)
-
-    assert [page.variants for page in refresh()] == [1]
-
-
-def test_a_refresh_that_was_taken_for_dead_writes_nothing_more(
-    engine: Engine, ledger: Ledger, erp: PricedErp, flow: PriceBookRefresh, refresh: Refresh
-) -> None:
-    sold(engine, "a", "b")
-    announce(engine, "w1", "Ea")
-    frozen = replace(flow, page_size=1).pages()
-    next(frozen)
-    change(engine, "UPDATE saga SET lease_until = now() - interval '1 s'")
-    compensate_all(ledger)
-    assert sum(page.variants for page in refresh()) == 1
-    before = rows(engine, "SELECT * FROM price_book ORDER BY variant_id")
-    erp.price("Ea", "1")
-
-    with pytest.raises(Fenced):
-        next(frozen)
-
-    assert rows(engine, "SELECT * FROM price_book ORDER BY variant_id") == before
-    assert rows(engine, "SELECT state FROM message") == [("done",)]

@@ -5,18 +5,9 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import pytest
-from sqlalchemy import Engine
-
 from commerce_pipelines.store import messages
 from commerce_pipelines.store.messages import Part, Receipt
 from commerce_pipelines_tests.store.inbox import TOPIC, Inbox
-
-
-@pytest.fixture
-def inbox(engine: Engine) -> Inbox:
-    """An empty inbox."""
-    return Inbox(engine)
 
 
 def test_a_delivery_is_stored_once_however_often_it_comes(inbox: Inbox) -> None:

@@ -7,6 +7,7 @@ are taken as they are, also where they are none.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import APIRouter
@@ -99,110 +100,112 @@ class SendRequest(_Asked):
     attempts: int = Field(3, ge=1, le=10, description="How often a delivery is tried.")
 
 
-def by_hand_router(
-    system: ErpSystem, prefix: str, webhook_secret: str, record: Record
-) -> APIRouter:
-    """Returns the routes.
+class ByHandRoutes:
+    """The routes.
 
     Args:
         system: What there is.
-        prefix: Where they are.
         webhook_secret: Signs what is sent, `whsec_…`.
         record: Where deliveries are noted.
     """
-    router = APIRouter(prefix=prefix, tags=["faults"])
-    _add_goods(router, system)
-    _add_orders(router, system)
 
-    @router.post("/generate")
-    async def generate(size: Size) -> dict[str, int]:
-        """Has so many made products instead of its own; a reset brings those back."""
-        system.generate(size.model_dump())
-        return {"products": size.products}
+    def __init__(self, system: ErpSystem, webhook_secret: str, record: Record) -> None:
+        self._system = system
+        self._webhook_secret = webhook_secret
+        self._record = record
 
-    @router.post("/send")
-    def send(request: SendRequest) -> dict[str, list[dict[str, Any]]]:
-        """Sends signed webhooks and tells what came of each delivery."""
-        updates = [
-            {"type": "order.updated", "order": shown(_order(each))} for each in request.orders
-        ]
-        messages = updates + ([] if request.message is None else [request.message])
-        outcomes = []
-        for position, message in enumerate(messages):
-            delivery_id = request.delivery_id or new_delivery_id()
-            delivery_id += f"-{position}" if request.delivery_id and position else ""
-            for _ in range(request.copies):
-                outcome = deliver(
-                    request.url,
-                    message,
-                    secret=webhook_secret,
-                    delivery_id=delivery_id,
-                    attempts=request.attempts,
-                )
-                record.effect(SYSTEM, "delivery", 1, id=delivery_id, status=outcome["status"])
-                outcomes.append(outcome)
-        return {"deliveries": outcomes}
+    def router(self, prefix: str) -> APIRouter:
+        """Returns the routes below a path."""
+        router = APIRouter(prefix=prefix, tags=["faults"])
+        add = router.add_api_route
+        add("/products/{product_id}", self.product, methods=["PUT"])
+        add("/products/{product_id}", self.delete, methods=["DELETE"])
+        add("/prices", self.prices, methods=["POST"])
+        add("/stock", self.stock, methods=["POST"])
+        add("/companies", self.companies, methods=["POST"])
+        add("/orders", self.orders, methods=["GET"])
+        add("/orders", self.place, methods=["POST"])
+        add("/orders/{order_id}/status", self.advance, methods=["PUT"])
+        add("/generate", self.generate, methods=["POST"])
+        add("/send", self.send, methods=["POST"])
+        return router
 
-    def _order(order_id: str) -> dict[str, Any]:
-        return system.orders.get(order_id)
-
-    return router
-
-
-def _add_goods(router: APIRouter, system: ErpSystem) -> None:
-    @router.put("/products/{product_id}")
-    async def product(product_id: str, changes: ProductByHand) -> dict[str, str]:
+    async def product(self, product_id: str, changes: ProductByHand) -> dict[str, str]:
         """Changes a product, or makes one."""
         fields = changes.model_dump(exclude_unset=True)
         after_seconds = fields.pop("commit_after_seconds", 0.0)
-        system.products.change_by_hand(product_id, fields, after_seconds)
+        self._system.products.change_by_hand(product_id, fields, after_seconds)
         return {"id": product_id}
 
-    @router.delete("/products/{product_id}")
-    async def delete(product_id: str) -> dict[str, str]:
+    async def delete(self, product_id: str) -> dict[str, str]:
         """Deletes a product."""
-        system.products.delete(product_id)
+        self._system.products.delete(product_id)
         return {"id": product_id}
 
-    @router.post("/prices")
-    async def prices(wanted: list[PriceByHand]) -> dict[str, int]:
+    async def prices(self, wanted: list[PriceByHand]) -> dict[str, int]:
         """Sets prices."""
         for each in wanted:
-            system.terms.set_price(
+            self._system.terms.set_price(
                 each.variant, each.currency_code, each.customer_group, each.tiers
             )
         return {"prices": len(wanted)}
 
-    @router.post("/stock")
-    async def stock(wanted: list[StockByHand]) -> dict[str, int]:
+    async def stock(self, wanted: list[StockByHand]) -> dict[str, int]:
         """Sets stock levels."""
         for each in wanted:
             level = {"available": each.available, "allows_out_of_stock": each.allows_out_of_stock}
-            system.terms.set_stock(each.variant, level)
+            self._system.terms.set_stock(each.variant, level)
         return {"stock": len(wanted)}
 
-    @router.post("/companies")
-    async def companies(wanted: list[CompanyByHand]) -> dict[str, int]:
+    async def companies(self, wanted: list[CompanyByHand]) -> dict[str, int]:
         """Sets companies with the variants that they may not buy."""
         for each in wanted:
-            system.terms.set_company(each.model_dump())
+            self._system.terms.set_company(each.model_dump())
         return {"companies": len(wanted)}
 
-
-def _add_orders(router: APIRouter, system: ErpSystem) -> None:
-    @router.get("/orders")
-    async def orders(reference: str) -> list[dict[str, Any]]:
+    async def orders(self, reference: str) -> list[dict[str, Any]]:
         """Gives the orders under a reference with all that was sent."""
-        return system.orders.under(reference)
+        return self._system.orders.under(reference)
 
-    @router.post("/orders")
-    async def place(wanted: list[OrderByHand]) -> list[str]:
+    async def place(self, wanted: list[OrderByHand]) -> list[str]:
         """Takes orders; returns their ids."""
-        made = system.orders.add([each.model_dump() for each in wanted])
+        made = self._system.orders.add([each.model_dump() for each in wanted])
         return [order["id"] for order in made]
 
-    @router.put("/orders/{order_id}/status")
-    async def advance(order_id: str, wanted: StatusByHand) -> dict[str, Any]:
+    async def advance(self, order_id: str, wanted: StatusByHand) -> dict[str, Any]:
         """Gives an order another status."""
         after_seconds = wanted.commit_after_seconds
-        return shown(system.orders.advance(order_id, wanted.status, after_seconds))
+        return shown(self._system.orders.advance(order_id, wanted.status, after_seconds))
+
+    async def generate(self, size: Size) -> dict[str, int]:
+        """Has so many made products instead of its own; a reset brings those back."""
+        self._system.generate(size.model_dump())
+        return {"products": size.products}
+
+    def send(self, request: SendRequest) -> dict[str, list[dict[str, Any]]]:
+        """Sends signed webhooks and tells what came of each delivery."""
+        outcomes: list[dict[str, Any]] = []
+        for position, message in enumerate(self._messages(request)):
+            delivery_id = request.delivery_id or new_delivery_id()
+            delivery_id += f"-{position}" if request.delivery_id and position else ""
+            outcomes += self._deliver(request, message, delivery_id)
+        return {"deliveries": outcomes}
+
+    def _messages(self, request: SendRequest) -> list[dict[str, Any]]:
+        orders = [self._system.orders.get(each) for each in request.orders]
+        updates = [{"type": "order.updated", "order": shown(order)} for order in orders]
+        return updates + ([] if request.message is None else [request.message])
+
+    def _deliver(
+        self, request: SendRequest, message: dict[str, Any], delivery_id: str
+    ) -> Iterator[dict[str, Any]]:
+        for _ in range(request.copies):
+            outcome = deliver(
+                request.url,
+                message,
+                secret=self._webhook_secret,
+                delivery_id=delivery_id,
+                attempts=request.attempts,
+            )
+            self._record.effect(SYSTEM, "delivery", 1, id=delivery_id, status=outcome["status"])
+            yield outcome

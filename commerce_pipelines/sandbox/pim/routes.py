@@ -6,6 +6,7 @@ belong here: signing and retrying (`sandbox/deliveries.py`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import APIRouter, HTTPException
@@ -16,6 +17,7 @@ from commerce_pipelines.sandbox.pim.catalogue import Catalogue, Product
 from commerce_pipelines.sandbox.record import Record
 
 SYSTEM = "pim"
+_ONE = "/products/{external_id}"
 
 
 class SendRequest(BaseModel):
@@ -33,56 +35,66 @@ class SendRequest(BaseModel):
     attempts: int = Field(3, ge=1, le=10, description="How often a delivery is tried.")
 
 
-def pim_router(catalogue: Catalogue, webhook_secret: str, record: Record) -> APIRouter:
-    """Returns the routes.
+class PimRoutes:
+    """The routes over one catalogue.
 
     Args:
         catalogue: The products.
         webhook_secret: Signs what is sent, `whsec_…`.
         record: Where changes and deliveries are noted.
     """
-    router = APIRouter(prefix=f"/{SYSTEM}", tags=[SYSTEM])
 
-    @router.get("/products")
-    async def products() -> dict[str, list[Product]]:
+    def __init__(self, catalogue: Catalogue, webhook_secret: str, record: Record) -> None:
+        self._catalogue = catalogue
+        self._webhook_secret = webhook_secret
+        self._record = record
+
+    def router(self) -> APIRouter:
+        """Returns the routes."""
+        router = APIRouter(prefix=f"/{SYSTEM}", tags=[SYSTEM])
+        router.add_api_route("/products", self.products, methods=["GET"])
+        router.add_api_route(_ONE, self.product, methods=["GET"])
+        router.add_api_route(_ONE, self.change, methods=["PATCH"])
+        router.add_api_route("/send", self.send, methods=["POST"])
+        return router
+
+    async def products(self) -> dict[str, list[Product]]:
         """Lists all products."""
-        return {"products": catalogue.all()}
+        return {"products": self._catalogue.all()}
 
-    @router.get("/products/{external_id}")
-    async def product(external_id: str) -> Product:
+    async def product(self, external_id: str) -> Product:
         """Gives one product."""
-        return _found(catalogue.get(external_id), external_id)
+        return _found(self._catalogue.get(external_id), external_id)
 
-    @router.patch("/products/{external_id}")
-    async def change(external_id: str, changes: Product) -> Product:
+    async def change(self, external_id: str, changes: Product) -> Product:
         """Replaces some of a product's attributes; null removes one."""
-        changed = _found(catalogue.change(external_id, changes), external_id)
-        record.effect(SYSTEM, "change", 1, external_id=external_id)
+        changed = _found(self._catalogue.change(external_id, changes), external_id)
+        self._record.effect(SYSTEM, "change", 1, external_id=external_id)
         return changed
 
-    @router.post("/send")
-    def send(request: SendRequest) -> dict[str, list[dict[str, Any]]]:
+    def send(self, request: SendRequest) -> dict[str, list[dict[str, Any]]]:
         """Sends products as signed webhooks and tells what came of each delivery."""
-        chosen = _chosen(request, catalogue)
+        chosen = _chosen(request, self._catalogue)
         outcomes: list[dict[str, Any]] = []
         for start in range(0, max(len(chosen), 1), request.batch_size):
             batch = chosen[start : start + request.batch_size]
-            delivery_id = _delivery_id(request, start)
-            for _ in range(request.copies):
-                outcome = deliver(
-                    request.url,
-                    {"products": batch},
-                    secret=webhook_secret,
-                    delivery_id=delivery_id,
-                    attempts=request.attempts,
-                )
-                record.effect(
-                    SYSTEM, "delivery", len(batch), id=delivery_id, status=outcome["status"]
-                )
-                outcomes.append(outcome | {"products": len(batch)})
+            outcomes += self._deliver(request, batch, _delivery_id(request, start))
         return {"deliveries": outcomes}
 
-    return router
+    def _deliver(
+        self, request: SendRequest, batch: list[Product], delivery_id: str
+    ) -> Iterator[dict[str, Any]]:
+        for _ in range(request.copies):
+            outcome = deliver(
+                request.url,
+                {"products": batch},
+                secret=self._webhook_secret,
+                delivery_id=delivery_id,
+                attempts=request.attempts,
+            )
+            count, status = len(batch), outcome["status"]
+            self._record.effect(SYSTEM, "delivery", count, id=delivery_id, status=status)
+            yield outcome | {"products": count}
 
 
 def _found(product: Product | None, external_id: str) -> Product:
