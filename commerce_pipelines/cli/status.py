@@ -23,7 +23,7 @@ def status(home: Home = None, as_json: AsJson = False) -> None:
 
 
 def _print(found: dict[str, Any]) -> None:
-    concerns = [*found["parked"], *found["dead"], *found["backlog"]]
+    concerns = [*found["parked"], *found["dead"], *found["backlog"], *found["stale"]]
     waiting = found["parked_count"] + found["dead_count"]
     if waiting:
         print_text(f"{waiting} {'thing waits' if waiting == 1 else 'things wait'} for a person.")

@@ -128,12 +128,12 @@ def backlog_concerns(connection: Connection, limit: int = 1, area: Area = PRODUC
         told.append(f"One of the {area.about} has waited for {minutes}.")
     if not told:
         return Concerns(0, [])
+    sensors = f"its sensor{'s' if len(area.sensors) > 1 else ''} {' and '.join(area.sensors)}"
     concern = Concern(
         about="inbox",
         ids={},
         problem=" ".join(told),
-        advice=f"Look whether {area.work} fail, and whether Dagster's daemon and its sensor "
-        f"{area.sensor} run.",
+        advice=f"Look whether {area.work} fail, and whether Dagster's daemon and {sensors} run.",
         commands={"commerce-pipelines messages list": "see what waits, and its last error"},
     )
     return Concerns(1, [concern][:limit])
