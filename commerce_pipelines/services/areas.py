@@ -95,6 +95,11 @@ def waited_for(systems: Collection[str]) -> tuple[Area, ...]:
     )
 
 
+def area_of(topic: str) -> Area:
+    """Returns the area of a topic."""
+    return next((area for area in NAMED if topic in area.topics), PRODUCTS)
+
+
 def kinds_of(area: Area | None) -> Names:
     """Returns the kinds of saga of an area; of all without one."""
     if area in NAMED:

@@ -170,6 +170,11 @@ def system_of(step_name: str) -> str:
     return step_name.partition(".")[0]
 
 
+def name_of(system: str) -> str:
+    """Returns what a system is called in a sentence."""
+    return _NAMES.get(system, system)
+
+
 def brief(error: str) -> str:
     """Returns an error as one line: of an answer's body only the sentence, and no statement."""
     line = " ".join(error.partition("\n[SQL")[0].split())
@@ -192,7 +197,7 @@ def _advice(step: ParkedStep) -> str:
     advice = _BY_SYSTEM.get(system, {}).get(kind)
     refused = _IN_STORE if system == "store" else _REFUSED
     general = _FORWARD.get(kind, _STUCK) if step.pivoted else _BY_ERROR.get(kind, refused)
-    return advice or general.format(system=_NAMES.get(system, system))
+    return advice or general.format(system=name_of(system))
 
 
 def _concern_of_message(message: DeadMessage) -> Concern:

@@ -32,6 +32,7 @@ from commerce_pipelines.services.attention import (
 from commerce_pipelines.services.erp_product_sync import StorePage
 from commerce_pipelines.services.price_book_health import age_concerns
 from commerce_pipelines.services.product_update_steps import UpdateStoreProduct
+from commerce_pipelines.services.refusals import refused_concerns
 from commerce_pipelines.services.saga_report import describe_saga
 from commerce_pipelines.store import message_operations as inbox
 from commerce_pipelines.store.catalog_sharing import announce_changed_documents
@@ -69,6 +70,7 @@ class Desk:
             counts = inbox.count_messages(connection)
             parked = parked_concerns(connection)
             dead = dead_concerns(connection)
+            refused = refused_concerns(connection)
             backlogs = [backlog_concerns(connection, area=area) for area in self.areas]
             stale = age_concerns(connection, self.fresh_seconds)
             return {
@@ -76,6 +78,8 @@ class Desk:
                 "parked": [each.as_json() for each in parked.told],
                 "dead_count": dead.count,
                 "dead": [each.as_json() for each in dead.told],
+                "refused_count": refused.count,
+                "refused": [each.as_json() for each in refused.told],
                 "backlog": [each.as_json() for backlog in backlogs for each in backlog.told],
                 "stale": [each.as_json() for each in stale.told],
                 "sagas": ledger.count_sagas(connection),

@@ -129,3 +129,41 @@ def test_a_price_book_that_carts_do_not_trust_is_told_in_the_words_of_its_asset_
 
     assert told["text"] == told_by_check("store/price_book", "is_fresh")
     assert told["text"] in Commands(everywhere)("status").stdout
+
+
+@pytest.mark.parametrize("topic", ASSETS)
+def test_what_is_refused_is_told_in_the_words_of_its_asset_check(
+    engine: Engine, everywhere: Mapping[str, str], topic: str
+) -> None:
+    wait_long(engine, topic)
+    with engine.begin() as connection:
+        connection.execute(
+            text("""UPDATE message SET state = 'claimed', tries = 1, received_at = now(),
+                        last_error = 'the name is taken', refusal = 'Conflict'""")
+        )
+
+    (told,) = Commands(everywhere)("status", "--json").json()["refused"]
+    said = Commands(everywhere)("status").stdout
+
+    assert "the name is taken" in told["problem"]
+    assert said.startswith("1 thing waits for a person.")
+    assert told["text"] in said
+    for asset in set(ASSETS.values()):
+        expected = told["text"] if asset == ASSETS[topic] else None
+        assert told_by_check(asset, "no_refused_messages") == expected
+
+
+def test_of_many_that_are_refused_some_are_told_and_the_others_counted(
+    engine: Engine, settings: dict[str, str]
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text("""INSERT INTO message (source, webhook_id, topic, body_sha256, state, refusal)
+                    SELECT 'pim', n, 'products', '', 'claimed', 'Unauthorised'
+                    FROM generate_series(1, 25) AS n""")
+        )
+
+    said = Commands(settings)("status").stdout
+
+    assert said.startswith("25 things wait for a person.")
+    assert "… and 5 more refused messages: commerce-pipelines messages list --state claimed" in said
