@@ -225,6 +225,12 @@ class Settings(BaseSettings):
         """Tells whether there is an ERP at all."""
         return None not in (self.erp_url, self.erp_api_key)
 
+    @property
+    def systems(self) -> frozenset[str]:
+        """Returns which of the systems there are that can be left away: `brands`, `erp`."""
+        known = {"brands": self.has_brand_system, "erp": self.has_erp}
+        return frozenset(name for name, is_there in known.items() if is_there)
+
     def require_postgres_url(self) -> str:
         """Returns the store's address for psycopg 3 under SQLAlchemy.
 

@@ -45,7 +45,7 @@ def open_desk(home: Path | None, *, with_systems: bool = False) -> Iterator[Desk
         home: The stack's directory.
         with_systems: Whether other systems are read too; they are only asked, never changed.
     """
-    from commerce_pipelines.services.areas import BRANDS, PRODUCTS
+    from commerce_pipelines.services.areas import waited_for
     from commerce_pipelines.services.operations import Desk
 
     with open_store(home) as (settings, engine):
@@ -53,8 +53,15 @@ def open_desk(home: Path | None, *, with_systems: bool = False) -> Iterator[Desk
         brand_system = _open_brand_system(settings) if with_systems else None
         erp = _open_erp(settings) if with_systems else None
         try:
-            areas = (PRODUCTS, BRANDS) if settings.has_brand_system else (PRODUCTS,)
-            yield Desk(engine, sanity, settings.dagster_url, brand_system, erp, areas)
+            yield Desk(
+                engine,
+                sanity,
+                settings.dagster_url,
+                brand_system,
+                erp,
+                areas=waited_for(settings.systems),
+                fresh_seconds=settings.price_book_fresh_seconds if settings.has_erp else None,
+            )
         finally:
             for opened in (sanity, brand_system, erp):
                 if opened is not None:

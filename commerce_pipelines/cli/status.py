@@ -23,16 +23,18 @@ def status(home: Home = None, as_json: AsJson = False) -> None:
 
 
 def _print(found: dict[str, Any]) -> None:
-    concerns = [*found["parked"], *found["dead"], *found["backlog"]]
-    waiting = found["parked_count"] + found["dead_count"]
+    kinds = ("parked", "dead", "refused", "backlog", "stale")
+    concerns = [each for kind in kinds for each in found[kind]]
+    waiting = found["parked_count"] + found["dead_count"] + found["refused_count"]
     if waiting:
         print_text(f"{waiting} {'thing waits' if waiting == 1 else 'things wait'} for a person.")
     elif not concerns:
         print_text("Nothing waits for a person.")
     for concern in concerns:
         print_text(f"\n{concern['text']}")
-    _print_more("parked steps", found["parked_count"] - len(found["parked"]), "sagas list")
-    _print_more("dead messages", found["dead_count"] - len(found["dead"]), "messages list")
+    _print_more(found, "parked", "parked steps", "sagas list --state parked")
+    _print_more(found, "dead", "dead messages", "messages list --state dead")
+    _print_more(found, "refused", "refused messages", "messages list --state claimed")
     print_text()
     print_table("Sagas", ["state", "count"], found["sagas"].items())
     print_text()
@@ -45,7 +47,7 @@ def _print(found: dict[str, Any]) -> None:
         print_text(f"The ERP's word in the price book is at most {shown_seconds(asked)} old.")
 
 
-def _print_more(what: str, count: int, command: str) -> None:
+def _print_more(found: dict[str, Any], kind: str, what: str, command: str) -> None:
+    count = found[f"{kind}_count"] - len(found[kind])
     if count > 0:
-        state = what.split(maxsplit=1)[0]
-        print_text(f"\n… and {count} more {what}: commerce-pipelines {command} --state {state}")
+        print_text(f"\n… and {count} more {what}: commerce-pipelines {command}")

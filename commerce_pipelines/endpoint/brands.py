@@ -54,7 +54,7 @@ _LOCATION = {"Location": {"schema": {"type": "string"}, "description": "The bran
             "description": "A brand of that name was there, and says now what was asked for.",
             "headers": _LOCATION,
         },
-        **documented(400, 401, 403, 408, 413, 415, 422, 503),
+        **documented(400, 401, 403, 408, 409, 413, 415, 422, 503),
     },
     openapi_extra={
         "parameters": [KEY_PARAMETER],

@@ -74,7 +74,7 @@ class Added(BaseModel):
     CARTS,
     status_code=201,
     response_model=Cart,
-    responses=documented(400, 401, 403, 408, 413, 415, 422, 503),
+    responses=documented(400, 401, 403, 408, 409, 413, 415, 422, 503),
     openapi_extra={
         "parameters": [KEY_PARAMETER],
         **described(NewCart, cart={"currency_code": "EUR", "email": "anna@example.com"}),

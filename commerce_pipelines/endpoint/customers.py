@@ -24,7 +24,7 @@ router = APIRouter(prefix="/store/customers", tags=["store"])
     "",
     status_code=201,
     response_model=Customer,
-    responses=documented(400, 401, 403, 408, 413, 415, 422, 503),
+    responses=documented(400, 401, 403, 408, 409, 413, 415, 422, 503),
     openapi_extra={
         "parameters": [KEY_PARAMETER],
         **described(

@@ -24,6 +24,7 @@ from commerce_pipelines.endpoint.preferences import (
 )
 from commerce_pipelines.endpoint.problems import ProblemError, documented
 from commerce_pipelines.endpoint.resources import STORE_SECONDS, Opened, Resources
+from commerce_pipelines.endpoint.webhooks import PIM
 from commerce_pipelines.errors import Conflict
 from commerce_pipelines.services import intake
 from commerce_pipelines.services.pim_import import TOPIC
@@ -31,6 +32,7 @@ from commerce_pipelines.store.catalog import load_products
 from commerce_pipelines.store.message_reads import Delivery, count_items, load_product_ids
 from commerce_pipelines.store.messages import MOST_TRIES, receive
 
+# Of unsigned lists. Signed ones are the PIM's, by whichever route they come.
 SOURCE = "products"
 LIMITS = BodyLimits(most_bytes=256 * 1024 * 1024, seconds=300.0)
 # Reading, checking and storing a list; far more than it takes here.
@@ -100,6 +102,7 @@ async def import_products(request: Request, resources: Opened) -> Response:
     Signed as a webhook, unless the endpoint takes unsigned requests from this machine.
     """
     delivery = resources.callers.signed_or_local(request)
+    source = PIM if delivery else SOURCE
     key = delivery.id if delivery else idempotency_key(request) or uuid4().hex
     async with open_body(request, LIMITS, delivery.feed if delivery else _ignore) as body:
         if delivery:
@@ -107,8 +110,8 @@ async def import_products(request: Request, resources: Opened) -> Response:
         seconds = STORE_SECONDS + body.size_bytes / SLOWEST_BYTES_A_SECOND
 
         def store(connection: Connection) -> Stored | None:
-            resources.door.admit(connection, SOURCE, key)
-            return _store(connection, key, body)
+            resources.door.admit(connection, source, key)
+            return _store(connection, source, key, body)
 
         stored = await resources.transact(store, seconds)
     if stored is None:
@@ -148,14 +151,14 @@ async def _finished(resources: Resources, stored: Stored, seconds: float) -> Res
     return Response(body, 201, headers, "application/json")
 
 
-def _store(connection: Connection, key: str, body: Body) -> Stored | None:
+def _store(connection: Connection, source: str, key: str, body: Body) -> Stored | None:
     """Puts a list into the inbox; an empty one is nothing to store."""
     parts = intake.parts(body.texts())
     first = next(parts, None)
     if first is None:
         return None
     receipt = receive(
-        connection, SOURCE, key, TOPIC, chain([first], parts), body_sha256=body.sha256
+        connection, source, key, TOPIC, chain([first], parts), body_sha256=body.sha256
     )
     count = count_items(connection, receipt.message_ids)
     return Stored(receipt.message_ids[0], count, receipt.differs)

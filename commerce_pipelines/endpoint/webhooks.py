@@ -19,7 +19,8 @@ from commerce_pipelines.services import intake, order_status_import, price_chang
 from commerce_pipelines.services.pim_import import TOPIC
 from commerce_pipelines.store.messages import Part, Receipt, receive
 
-TOPICS = {"pim": TOPIC}
+PIM = "pim"
+TOPICS = {PIM: TOPIC}
 ERP = "erp"
 LIMITS = BodyLimits(most_bytes=256 * 1024, seconds=10.0)
 

@@ -31,7 +31,7 @@ KEY_PARAMETER: Final = {
     "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_ID, "pattern": "^[ -~]+$"},
     "description": "Sent again with the same body, the first answer comes again, byte for byte, "
     "and nothing else happens; with another body it is 422. A signed delivery under another key "
-    "than its first is 409. Known for a day.",
+    "than its first, or for another address, is 409. Known for a day.",
 }
 
 Shape = TypeVar("Shape", bound=BaseModel)

@@ -2,8 +2,8 @@
 
 Evaluated by a sensor that asks the tables a few times a minute and reports only
 what has changed, so no run is needed; by hand they run like any other check.
-What fails them: parked steps, dead messages; a full inbox only warns. May run
-beside everything, itself included: they only look.
+What fails them: parked steps, dead messages; refused messages and a full inbox only
+warn. May run beside everything, itself included: they only look.
 """
 
 from collections.abc import Callable
@@ -28,6 +28,7 @@ from commerce_pipelines.services.attention import (
     parked_concerns,
 )
 from commerce_pipelines.services.price_book_health import age_concerns
+from commerce_pipelines.services.refusals import refused_concerns
 from commerce_pipelines.settings import Settings
 
 LOOK_SECONDS = 20
@@ -39,12 +40,8 @@ def _never(settings: Settings) -> bool:
     return False
 
 
-def _without_brand_system(settings: Settings) -> bool:
-    return not settings.has_brand_system
-
-
-def _without_erp(settings: Settings) -> bool:
-    return not settings.has_erp
+def _rests(area: Area, settings: Settings) -> bool:
+    return area not in areas.waited_for(settings.systems)
 
 
 def _price_book_ages(connection: Connection, limit: int) -> Concerns:
@@ -84,15 +81,22 @@ def _no_dead_messages(asset: dg.AssetKey, area: Area) -> Check:
     )
 
 
-def _inbox_is_drained(
-    asset: dg.AssetKey, area: Area, rests: Callable[[Settings], bool] = _never
-) -> Check:
+def _no_refused_messages(asset: dg.AssetKey, area: Area) -> Check:
+    return Check(
+        dg.AssetCheckKey(asset, "no_refused_messages"),
+        "No message was refused when it was tried last; it comes again by itself.",
+        partial(refused_concerns, area=area),
+        dg.AssetCheckSeverity.WARN,
+    )
+
+
+def _inbox_is_drained(asset: dg.AssetKey, area: Area) -> Check:
     return Check(
         dg.AssetCheckKey(asset, "inbox_is_drained"),
         "Messages do not wait for long, nor pile up.",
         partial(backlog_concerns, area=area),
         dg.AssetCheckSeverity.WARN,
-        rests,
+        partial(_rests, area),
     )
 
 
@@ -102,18 +106,22 @@ CHECKS: Final = (
     _no_parked_sagas(BRANDS, areas.BRANDS),
     _no_dead_messages(PRODUCTS, areas.PRODUCTS),
     _no_dead_messages(BRANDS, areas.BRANDS),
+    _no_refused_messages(PRODUCTS, areas.PRODUCTS),
+    _no_refused_messages(BRANDS, areas.BRANDS),
     _inbox_is_drained(PRODUCTS, areas.PRODUCTS),
-    _inbox_is_drained(BRANDS, areas.BRANDS, _without_brand_system),
+    _inbox_is_drained(BRANDS, areas.BRANDS),
     _no_parked_sagas(STORE_ORDERS, areas.ORDERS),
     _no_dead_messages(STORE_ORDERS, areas.ORDERS),
-    _inbox_is_drained(STORE_ORDERS, areas.ORDERS, _without_erp),
+    _no_refused_messages(STORE_ORDERS, areas.ORDERS),
+    _inbox_is_drained(STORE_ORDERS, areas.ORDERS),
     _no_dead_messages(PRICE_BOOK, areas.PRICES),
-    _inbox_is_drained(PRICE_BOOK, areas.PRICES, _without_erp),
+    _no_refused_messages(PRICE_BOOK, areas.PRICES),
+    _inbox_is_drained(PRICE_BOOK, areas.PRICES),
     Check(
         dg.AssetCheckKey(PRICE_BOOK, "is_fresh"),
         "What the ERP said of prices and stock is young enough for a cart to rely on.",
         _price_book_ages,
-        rests=_without_erp,
+        rests=partial(_rests, areas.PRICES),
     ),
 )
 

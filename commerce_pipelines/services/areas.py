@@ -5,6 +5,7 @@ What no area names belongs to the products, so that nothing is told by no check.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -16,6 +17,7 @@ from commerce_pipelines.services import (
     pim_import,
     price_book_refresh,
     price_changes,
+    product_update,
 )
 
 
@@ -28,14 +30,16 @@ class Area:
         kinds: Of its sagas.
         topics: Of its messages.
         work: What is done with those, in a sentence.
-        sensor: What starts that.
+        sensors: What starts that.
+        system: Without it they rightly wait; None where they never do.
     """
 
     about: str
     kinds: tuple[str, ...]
     topics: tuple[str, ...]
     work: str
-    sensor: str
+    sensors: tuple[str, ...]
+    system: str | None = None
 
 
 class Names(NamedTuple):
@@ -48,33 +52,52 @@ class Names(NamedTuple):
 PRODUCTS: Final = Area(
     about="messages",
     kinds=(pim_import.KIND,),
-    topics=pim_import.TOPICS,
-    work="imports",
-    sensor="pim_messages",
+    topics=(*pim_import.TOPICS, product_update.TOPIC),
+    work="imports or product updates",
+    sensors=("pim_messages", "product_update_messages"),
 )
 BRANDS: Final = Area(
     about="messages about brands",
     kinds=(brand_sync.KIND, brand_push.KIND),
     topics=(brand_push.TOPIC,),
     work="pushes",
-    sensor="brand_messages",
+    sensors=("brand_messages",),
+    system="brands",
 )
 PRICES: Final = Area(
     about="changes of prices",
     kinds=(price_book_refresh.KIND,),
     topics=(price_changes.TOPIC,),
     work="runs of price_book_refresh",
-    sensor="price_book",
+    sensors=("price_book",),
+    system="erp",
 )
 ORDERS: Final = Area(
     about="messages about orders",
     kinds=(order_export.KIND, order_status_import.KIND),
     topics=(order_export.ORDERS, order_status_import.TOPIC),
     work="exports or imports of order updates",
-    sensor="order_messages",
+    sensors=("order_messages", "order_update_messages"),
+    system="erp",
 )
 # All but the products.
 NAMED: Final = (BRANDS, PRICES, ORDERS)
+
+
+def waited_for(systems: Collection[str]) -> tuple[Area, ...]:
+    """Returns the areas whose messages should not wait for long.
+
+    Args:
+        systems: Which systems there are.
+    """
+    return tuple(
+        area for area in (PRODUCTS, *NAMED) if area.system is None or area.system in systems
+    )
+
+
+def area_of(topic: str) -> Area:
+    """Returns the area of a topic."""
+    return next((area for area in NAMED if topic in area.topics), PRODUCTS)
 
 
 def kinds_of(area: Area | None) -> Names:

@@ -128,12 +128,12 @@ def backlog_concerns(connection: Connection, limit: int = 1, area: Area = PRODUC
         told.append(f"One of the {area.about} has waited for {minutes}.")
     if not told:
         return Concerns(0, [])
+    sensors = f"its sensor{'s' if len(area.sensors) > 1 else ''} {' and '.join(area.sensors)}"
     concern = Concern(
         about="inbox",
         ids={},
         problem=" ".join(told),
-        advice=f"Look whether {area.work} fail, and whether Dagster's daemon and its sensor "
-        f"{area.sensor} run.",
+        advice=f"Look whether {area.work} fail, and whether Dagster's daemon and {sensors} run.",
         commands={"commerce-pipelines messages list": "see what waits, and its last error"},
     )
     return Concerns(1, [concern][:limit])
@@ -170,6 +170,11 @@ def system_of(step_name: str) -> str:
     return step_name.partition(".")[0]
 
 
+def name_of(system: str) -> str:
+    """Returns what a system is called in a sentence."""
+    return _NAMES.get(system, system)
+
+
 def brief(error: str) -> str:
     """Returns an error as one line: of an answer's body only the sentence, and no statement."""
     line = " ".join(error.partition("\n[SQL")[0].split())
@@ -192,7 +197,7 @@ def _advice(step: ParkedStep) -> str:
     advice = _BY_SYSTEM.get(system, {}).get(kind)
     refused = _IN_STORE if system == "store" else _REFUSED
     general = _FORWARD.get(kind, _STUCK) if step.pivoted else _BY_ERROR.get(kind, refused)
-    return advice or general.format(system=_NAMES.get(system, system))
+    return advice or general.format(system=name_of(system))
 
 
 def _concern_of_message(message: DeadMessage) -> Concern:

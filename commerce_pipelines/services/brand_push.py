@@ -8,11 +8,14 @@ Where both sides changed a brand the newer change wins: an older one of ours is
 not sent, and the sync brings theirs. The message of an import's brand waits until the
 import has succeeded or is undone. What came from there writes no message, and
 what was sent there is known by its external id, so nothing comes back as an
-echo. What fails a push: the brand system not answering; its message comes again.
+echo. What fails a push: the brand system not answering, or refusing the brand; its
+message comes again, and a refusal is told meanwhile, for a person may rename the brand.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import uuid4
@@ -23,7 +26,7 @@ from commerce_pipelines.connectors.brands import BrandSystem
 from commerce_pipelines.domain.brands import BrandChanges, ForeignBrand, StoredBrand, WantedBrand
 from commerce_pipelines.domain.catalog import fold_name
 from commerce_pipelines.domain.strict_json import loads
-from commerce_pipelines.errors import NotFound
+from commerce_pipelines.errors import Conflict, InvalidInput, NotFound, Refused
 from commerce_pipelines.saga.ledger import Ledger
 from commerce_pipelines.saga.saga import Saga
 from commerce_pipelines.saga.step import JSON, Steps, TransactionalStep, Undo
@@ -138,13 +141,15 @@ class BrandPush:
             link = brands.load_link(connection, brand.id)
         there = self._find(brand, link)
         if create.name in begun or (there is None and update.name not in begun):
-            result = saga.take(create, {"facts": list(brand.facts)})
+            with _refusal_named(brand):
+                result = saga.take(create, {"facts": list(brand.facts)})
             outcome["action"] = "created"
         elif update.name in begun or there is None or there.facts != brand.facts:
             if update.name not in begun and there and _is_newer(there, link, brand):
                 return outcome | {"action": "lost", "why": f"changed there at {there.updated_at}"}
             before = as_result(there) if there else {}
-            result = saga.take(update, {"before": before, "facts": list(brand.facts)})
+            with _refusal_named(brand):
+                result = saga.take(update, {"before": before, "facts": list(brand.facts)})
             outcome |= {"action": "updated", "before": before}
         else:
             result = as_result(there)
@@ -185,6 +190,18 @@ def _is_newer(there: ForeignBrand, link: ForeignBrand | None, brand: StoredBrand
     """Tells whether the other side has changed it since we agreed, and after we did."""
     changed_there = link is None or there.facts != link.facts
     return changed_there and there.updated_at > brand.updated_at
+
+
+@contextmanager
+def _refusal_named(brand: StoredBrand) -> Iterator[None]:
+    """Has a refusal say which brand it is about and what to do."""
+    try:
+        yield
+    except (Conflict, InvalidInput, NotFound, Refused) as error:
+        raise type(error)(
+            f"The brand system does not take {brand.name[:80]!r}; change it here, or have it "
+            f"changed there: {error}"
+        ) from error
 
 
 def _end(connection: Connection, saga_id: str, outcome: JSON) -> None:

@@ -59,7 +59,8 @@ def held(
 
     Raises:
         NotFound: There is no such cart.
-        Declined: The request's key came before with another body.
+        Declined: The request's key came before with another body, or its delivery for another
+            cart.
     """
     cart, known = carts.lock_cart(connection, cart_id, request, variant_id)
     if cart is None:

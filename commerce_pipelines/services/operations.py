@@ -30,7 +30,9 @@ from commerce_pipelines.services.attention import (
     parked_concerns,
 )
 from commerce_pipelines.services.erp_product_sync import StorePage
+from commerce_pipelines.services.price_book_health import age_concerns
 from commerce_pipelines.services.product_update_steps import UpdateStoreProduct
+from commerce_pipelines.services.refusals import refused_concerns
 from commerce_pipelines.services.saga_report import describe_saga
 from commerce_pipelines.store import message_operations as inbox
 from commerce_pipelines.store.catalog_sharing import announce_changed_documents
@@ -50,7 +52,8 @@ class Desk:
         dagster_url: Dagster's UI, for links to runs.
         brand_system: The brand system; None when it is not configured.
         erp: The ERP; None when it is not configured.
-        areas: What is waited for; brands only where there is a brand system.
+        areas: Whose messages should not wait for long.
+        fresh_seconds: How old a word of the ERP may be for a cart; None where there is no ERP.
     """
 
     engine: Engine
@@ -59,6 +62,7 @@ class Desk:
     brand_system: BrandSystem | None = None
     erp: Erp | None = None
     areas: Sequence[Area] = (PRODUCTS,)
+    fresh_seconds: float | None = None
 
     def status(self) -> JSON:
         """Returns how much is in which state, and what waits for a person."""
@@ -66,13 +70,18 @@ class Desk:
             counts = inbox.count_messages(connection)
             parked = parked_concerns(connection)
             dead = dead_concerns(connection)
+            refused = refused_concerns(connection)
             backlogs = [backlog_concerns(connection, area=area) for area in self.areas]
+            stale = age_concerns(connection, self.fresh_seconds)
             return {
                 "parked_count": parked.count,
                 "parked": [each.as_json() for each in parked.told],
                 "dead_count": dead.count,
                 "dead": [each.as_json() for each in dead.told],
+                "refused_count": refused.count,
+                "refused": [each.as_json() for each in refused.told],
                 "backlog": [each.as_json() for backlog in backlogs for each in backlog.told],
+                "stale": [each.as_json() for each in stale.told],
                 "sagas": ledger.count_sagas(connection),
                 "messages": counts.by_state,
                 "oldest_unfinished_message_seconds": counts.oldest_unfinished_seconds,

@@ -11,14 +11,14 @@ from commerce_pipelines.services.attention import Concern, Concerns
 from commerce_pipelines.store.price_book_figures import count_stale
 
 
-def age_concerns(connection: Connection, fresh_seconds: float) -> Concerns:
+def age_concerns(connection: Connection, fresh_seconds: float | None) -> Concerns:
     """Returns one concern when carts no longer trust rows; the words do not change with the time.
 
     Args:
         connection: The store.
-        fresh_seconds: How old a word of the ERP may be for a cart.
+        fresh_seconds: How old a word of the ERP may be for a cart; None where there is no ERP.
     """
-    if not count_stale(connection, fresh_seconds, 1):
+    if fresh_seconds is None or not count_stale(connection, fresh_seconds, 1):
         return Concerns(0, [])
     concern = Concern(
         about="erp",

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from commerce_pipelines.domain.cart import Cart, cart, cart_line
 from commerce_pipelines.domain.pricing import Buyer, Offer
-from commerce_pipelines.store.idempotency import Answer, KeyedRequest, answer_in, finding
+from commerce_pipelines.store.idempotency import Answer, KeyedRequest, answer_in, finding, waiting
 from commerce_pipelines.store.offers import offering, offers_in
 from commerce_pipelines.store.together import Rows, ask_together, tell
 
@@ -117,10 +117,12 @@ def lock_cart(
         variant_id: What is wanted for it, and asked for with it.
 
     Raises:
-        Declined: The request's key came before with another body.
+        Declined: The request's key came before with another body, or its delivery for another
+            cart.
     """
     name = {"id": cart_id}
-    asked = {"cart": (_LOCK, name), "lines": (_LINES, name)}
+    asked = {"turn": waiting(request)} if request and request.delivery else {}
+    asked |= {"cart": (_LOCK, name), "lines": (_LINES, name)}
     if variant_id:
         asked["offers"] = offering(cart_id, variant_id)
     if request:

@@ -1,8 +1,9 @@
 """The first answer to a request that carries a key, kept in the transaction of its effect.
 
-A key is not part of what is signed, so a signed delivery is known by its own id too: sent
-again under another key it is refused. Belongs here: finding and keeping answers. Does not
-belong here: what a key looks like, and how long answers are kept (`retention`).
+Neither a key nor an address is part of what is signed, so a signed delivery is known by its
+own id too: sent again under another key, or to another address, it is refused. Belongs here:
+finding and keeping answers. Does not belong here: what a key looks like, how long answers are
+kept (`retention`), and deliveries that only become messages (`messages`).
 """
 
 from __future__ import annotations
@@ -63,15 +64,21 @@ def wait_for_others(connection: Connection, request: KeyedRequest) -> Answer | N
         The first answer to this request; None if it is the first one.
 
     Raises:
-        Declined: The key came before with another body, or the delivery under another key.
+        Declined: The key came before with another body, or the delivery under another key or
+            for another address.
     """
     _, rows = ask_together(connection, (_LOCK, request.names), finding(request))
     return answer_in(rows, request)
 
 
+def waiting(request: KeyedRequest) -> tuple[TextClause, dict[str, Any]]:
+    """Returns the statement that waits for others with the same delivery, to be sent first."""
+    return _WAIT, request.names
+
+
 def finding(request: KeyedRequest) -> tuple[TextClause, dict[str, Any]]:
     """Returns the statement that finds the first answer, to be sent with a lock."""
-    return _FIND, request.names
+    return _FIND_SIGNED if request.delivery else _FIND, request.names
 
 
 def answer_in(rows: Rows, request: KeyedRequest) -> Answer | None:
@@ -82,10 +89,14 @@ def answer_in(rows: Rows, request: KeyedRequest) -> Answer | None:
         request: The request.
 
     Raises:
-        Declined: The key came before with another body, or the delivery under another key.
+        Declined: The key came before with another body, or the delivery under another key or
+            for another address.
     """
     if not rows:
         return None
+    if any(row["scope"] != request.scope for row in rows):
+        told = f"Delivery {request.delivery} was here before, for another address."
+        raise Declined(Code.DELIVERY_REPEATED, f"{told} Nothing happened this time.")
     row = next((row for row in rows if row["key"] == request.kept_under), None)
     if row is None and request.key:
         told = f"Delivery {request.delivery} was here before under another Idempotency-Key."
@@ -115,14 +126,22 @@ def keep_and_commit(connection: Connection, request: KeyedRequest, answer: Answe
     tell_and_commit(connection, _KEEP, names)
 
 
-# The locks are taken from left to right; of an unsigned request the second is none.
-_LOCK: Final = text("""
-    SELECT pg_advisory_xact_lock(hashtextextended(:scope || ' ' || :key, 0)),
-           pg_advisory_xact_lock(hashtextextended(:scope || ' delivery ' || :delivery, 1))""")
+_LOCK_DELIVERY: Final = "pg_advisory_xact_lock(hashtextextended('delivery ' || :delivery, 1))"
 
-_FIND: Final = text("""
-    SELECT key, request_sha256, status, headers, body FROM idempotency_key
-    WHERE scope = :scope AND (key = :key OR delivery = :delivery)""")
+# The locks are taken from left to right; of an unsigned request the second is none.
+_LOCK: Final = text(f"""
+    SELECT pg_advisory_xact_lock(hashtextextended(:scope || ' ' || :key, 0)), {_LOCK_DELIVERY}""")
+
+_WAIT: Final = text(f"SELECT {_LOCK_DELIVERY}")
+
+_ANSWERS: Final = """
+    SELECT scope, key, request_sha256, status, headers, body FROM idempotency_key"""
+
+_FIND: Final = text(f"{_ANSWERS} WHERE scope = :scope AND key = :key")
+
+_FIND_SIGNED: Final = text(
+    f"{_ANSWERS} WHERE (scope = :scope AND key = :key) OR delivery = :delivery"
+)
 
 _KEEP: Final = text("""
     INSERT INTO idempotency_key (scope, key, request_sha256, status, headers, body, delivery)

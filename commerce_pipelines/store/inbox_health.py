@@ -1,4 +1,4 @@
-"""Whether the inbox is well: what is dead, and what has waited for too long.
+"""Whether the inbox is well: what is dead, what is refused, and what has waited for too long.
 
 Cheap enough to be asked several times a minute. Does not belong here: looking
 at messages one by one (`message_operations`).
@@ -23,6 +23,23 @@ class DeadMessage:
     tries: int
     error: str
     since: datetime
+    run_id: str | None
+
+
+@dataclass(frozen=True)
+class RefusedMessage:
+    """A message that met a definite no when it was tried last, and is tried again.
+
+    Attributes:
+        kind: Which permanent error that is.
+    """
+
+    id: int
+    source: str
+    topic: str
+    kind: str
+    error: str
+    received_at: datetime
     run_id: str | None
 
 
@@ -61,6 +78,21 @@ def count_dead(connection: Connection, topics: Sequence[str] = (), within: bool 
     return int(connection.execute(_COUNT_DEAD, names).scalar_one())
 
 
+def list_refused(
+    connection: Connection, limit: int, topics: Sequence[str] = (), within: bool = False
+) -> list[RefusedMessage]:
+    """Returns refused messages, the newest first; see `list_dead`."""
+    names = {"limit": limit, "topics": list(topics), "within": within}
+    rows = connection.execute(_REFUSED, names).mappings()
+    return [RefusedMessage(**row) for row in rows]
+
+
+def count_refused(connection: Connection, topics: Sequence[str] = (), within: bool = False) -> int:
+    """Returns how many messages are refused; see `list_dead`."""
+    names = {"topics": list(topics), "within": within}
+    return int(connection.execute(_COUNT_REFUSED, names).scalar_one())
+
+
 def measure_backlog(connection: Connection, topic: str, most: int) -> Backlog:
     """Returns how much of a topic waits, and for how long.
 
@@ -74,7 +106,9 @@ def measure_backlog(connection: Connection, topic: str, most: int) -> Backlog:
     return Backlog(int(connection.execute(_WAITING, names).scalar_one()), oldest)
 
 
-_IS_DEAD: Final = "state = 'dead' AND (topic = ANY (CAST(:topics AS text[]))) = :within"
+_IS_ASKED_FOR: Final = "(topic = ANY (CAST(:topics AS text[]))) = :within"
+
+_IS_DEAD: Final = f"state = 'dead' AND {_IS_ASKED_FOR}"
 
 _COUNT_DEAD: Final = text(f"SELECT count(*) FROM message WHERE {_IS_DEAD}")
 
@@ -82,6 +116,15 @@ _DEAD: Final = text(f"""
     SELECT id, source, tries, coalesce(last_error, '') AS error,
            coalesce(finished_at, received_at) AS since, run_id
     FROM message WHERE {_IS_DEAD} ORDER BY id DESC LIMIT :limit""")
+
+_IS_REFUSED: Final = f"state IN ('new', 'claimed') AND refusal IS NOT NULL AND {_IS_ASKED_FOR}"
+
+_COUNT_REFUSED: Final = text(f"SELECT count(*) FROM message WHERE {_IS_REFUSED}")
+
+_REFUSED: Final = text(f"""
+    SELECT id, source, topic, refusal AS kind, coalesce(last_error, '') AS error, received_at,
+           run_id
+    FROM message WHERE {_IS_REFUSED} ORDER BY id DESC LIMIT :limit""")
 
 _FREE: Final = """topic = :topic AND state IN ('new', 'claimed') AND NOT EXISTS (
         SELECT FROM saga WHERE saga.saga_id = message.saga_id AND saga.status = 'parked')"""

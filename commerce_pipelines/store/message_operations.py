@@ -194,5 +194,5 @@ _NOTE_REPLAY: Final = text("""
 
 _REPLAY: Final = text("""
     UPDATE message SET state = 'new', tries = 0, next_try_at = now(), finished_at = NULL,
-        saga_id = NULL, run_id = NULL, outcome = NULL, last_error = NULL
+        saga_id = NULL, run_id = NULL, outcome = NULL, last_error = NULL, refusal = NULL
     WHERE id = ANY (:ids)""")

@@ -18,7 +18,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
-from commerce_pipelines.errors import TransientError
+from commerce_pipelines.errors import PermanentError, TransientError
 
 MOST_TRIES = 10
 PATIENCE_HOURS = 24
@@ -157,13 +157,21 @@ def finish(connection: Connection, saga_id: str, but: Iterable[int] = ()) -> Non
     """Marks a saga's messages as done, but for some, in the transaction that ends the saga."""
     connection.execute(
         text("""
-            UPDATE message SET state = 'done', finished_at = now(), last_error = NULL
+            UPDATE message SET state = 'done', finished_at = now(), last_error = NULL,
+                refusal = NULL
             WHERE saga_id = :saga AND state = 'claimed' AND id <> ALL (CAST(:but AS bigint[]))"""),
         {"saga": saga_id, "but": list(but)},
     )
 
 
-def fail(connection: Connection, saga_id: str, error: str, *, may_pass: bool = False) -> None:
+def fail(
+    connection: Connection,
+    saga_id: str,
+    error: str,
+    *,
+    may_pass: bool = False,
+    refusal: str | None = None,
+) -> None:
     """Notes why a saga's messages failed; they come again later, or are dead after the last try.
 
     Args:
@@ -172,10 +180,12 @@ def fail(connection: Connection, saga_id: str, error: str, *, may_pass: bool = F
         error: Why.
         may_pass: Whether it is no fault of theirs, say a system that is away: then there is
             always another try for as long as `PATIENCE_HOURS`.
+        refusal: Which permanent error it is, if it is one: a person has to mend something.
     """
     names = {
         "saga": saga_id,
         "error": error,
+        "refusal": refusal,
         "most_tries": MOST_TRIES,
         "patience": PATIENCE_HOURS if may_pass else 0,
         "most_spared": MOST_TRIES - TRIES_LEFT,
@@ -189,7 +199,8 @@ def failed(saga_id: str, error: BaseException) -> Callable[[Connection], None]:
     """Returns what notes an error on a saga's messages, in the transaction that gives it up."""
     told_as = str(error) or "its run was interrupted"
     may_pass = isinstance(error, TransientError)
-    return lambda connection: fail(connection, saga_id, told_as, may_pass=may_pass)
+    refusal = type(error).__name__ if isinstance(error, PermanentError) else None
+    return lambda connection: fail(connection, saga_id, told_as, may_pass=may_pass, refusal=refusal)
 
 
 _INSERT: Final = text("""
@@ -210,7 +221,7 @@ _KEEP_DIFFERENT: Final = text("""
     ON CONFLICT (message_id, body_sha256) DO UPDATE SET body = excluded.body RETURNING id""")
 
 _FAIL: Final = text("""
-    UPDATE message SET last_error = :error, outcome = NULL,
+    UPDATE message SET last_error = :error, refusal = :refusal, outcome = NULL,
         next_try_at = now() + random() * make_interval(
             secs => least(:first_delay * power(2, tries - 1), :longest_delay)),
         tries = CASE WHEN judged.spared THEN least(tries, :most_spared) ELSE tries END,

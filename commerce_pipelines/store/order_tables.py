@@ -168,7 +168,6 @@ idempotency_key = Table(
     Index("idempotency_key_age", "created_at"),
     Index(
         "idempotency_key_delivery",
-        "scope",
         "delivery",
         unique=True,
         postgresql_where=text("delivery IS NOT NULL"),

@@ -208,6 +208,8 @@ message = Table(
     _moment("received_at"),
     _moment("finished_at", known=False),
     Column("last_error", Text),
+    # Which permanent error the last try met; none if it met none.
+    Column("refusal", Text),
     Column("outcome", JSONB),
     UniqueConstraint("source", "webhook_id", "part", name="message_once"),
     CheckConstraint("state IN ('new', 'claimed', 'done', 'dead')", name="message_state"),
@@ -226,6 +228,11 @@ message = Table(
     ),
     Index("message_of_saga", "saga_id"),
     Index("message_dead", "id", postgresql_where=text("state = 'dead'")),
+    Index(
+        "message_refused",
+        "id",
+        postgresql_where=text("state IN ('new', 'claimed') AND refusal IS NOT NULL"),
+    ),
 )
 
 message_conflict = Table(

@@ -53,6 +53,11 @@ def line(variant: str, quantity: int = 2) -> dict[str, Any]:
     return {"variant_id": variant, "quantity": quantity}
 
 
+def adding(buying: Buying, cart_id: str, variant: str) -> Captured:
+    """The delivery that asks for pieces in a cart."""
+    return Captured(buying.endpoint, f"/store/carts/{cart_id}/custom-line-items", line(variant))
+
+
 def sent_at_once(send: Callable[[str], requests.Response]) -> Iterator[requests.Response]:
     with ThreadPoolExecutor(COPIES) as pool:
         yield from pool.map(send, [f"key {number}" for number in range(COPIES)])
@@ -178,3 +183,127 @@ def test_a_copy_is_known_however_its_address_is_written(
     refused(Captured(endpoint, path, body).send("k2", Host=host))
 
     assert rows(engine, "SELECT count(*) FROM cart") == [(1,)]
+
+
+def test_a_copy_for_another_cart_is_refused_and_says_so(buying: Buying) -> None:
+    mug, one, other = buying.sell("mug"), buying.cart(), buying.cart()
+    first = adding(buying, one, mug)
+    answer = first.send()
+
+    copies = [adding(buying, other, mug).send(name) for name in (None, "k")]
+
+    for copy in copies:
+        refused(copy)
+        assert "another address" in copy.json()["detail"]
+        assert one not in copy.text
+    assert buying.show(other)["lines"] == []
+    assert first.send().content == answer.content
+
+
+def test_copies_for_many_carts_at_once_have_one_effect(buying: Buying) -> None:
+    mug, carts = buying.sell("mug"), [buying.cart() for _ in range(COPIES)]
+
+    with ThreadPoolExecutor(COPIES) as pool:
+        answers = list(pool.map(lambda cart: adding(buying, cart, mug).send("k"), carts))
+
+    assert sorted(each.status_code for each in answers) == [200] + [409] * (COPIES - 1)
+    assert sum(len(buying.show(cart)["lines"]) for cart in carts) == 1
+
+
+def test_copies_for_two_routes_at_once_have_one_effect(buying: Buying) -> None:
+    carts = [buying.cart() for _ in range(COPIES // 2)]
+    body = {"email": "anna@example.com"}
+    changing = [Captured(buying.endpoint, f"/store/carts/{cart}", body, "PATCH") for cart in carts]
+    creating = [Captured(buying.endpoint, "/store/customers", body) for _ in carts]
+
+    with ThreadPoolExecutor(COPIES) as pool:
+        asked = [
+            pool.submit(each.send) for pair in zip(changing, creating, strict=True) for each in pair
+        ]
+        statuses = [each.result().status_code for each in asked]
+
+    changed = sum(buying.show(cart)["email"] is not None for cart in carts)
+    assert changed + effects(buying, "customer") == 1
+    # Whoever asks to create the customer once more gets the first answer.
+    assert statuses.count(409) >= COPIES // 2 - 1
+    assert set(statuses) <= {200, 201, 409}
+
+
+def test_what_has_no_body_cannot_be_copied_for_another_cart_either(buying: Buying) -> None:
+    mug = buying.sell("mug")
+    one, other = (buying.ready_cart() for _ in range(2))
+    for cart in (one, other):
+        buying.added(cart, mug)
+    as_json(Captured(buying.endpoint, f"/store/carts/{one}/complete", None).send(), 201)
+
+    refused(Captured(buying.endpoint, f"/store/carts/{other}/complete", None).send())
+
+    assert effects(buying, "store_order") == 1
+
+
+def test_a_copy_under_a_key_that_is_known_there_is_refused_too(buying: Buying) -> None:
+    mug, one, other = buying.sell("mug"), buying.cart(), buying.cart()
+    as_json(buying.add(other, mug, 2, headers=key("k")), 200)
+    as_json(adding(buying, one, mug).send(), 200)
+
+    refused(adding(buying, other, mug).send("k"))
+
+
+LISTED = [{"title": "Mug", "external_id": "m-1"}]
+AT_ONCE = {"Prefer": "respond-async"}
+
+
+@pytest.mark.parametrize(
+    ("first", "copy"),
+    [("/webhooks/pim", "/products"), ("/products", "/webhooks/pim")],
+)
+def test_a_list_copied_to_the_other_route_that_takes_one_is_the_same_delivery(
+    buying: Buying, first: str, copy: str
+) -> None:
+    stored = as_json(Captured(buying.endpoint, first, LISTED).send(**AT_ONCE), 202)
+
+    assert as_json(Captured(buying.endpoint, copy, LISTED).send(**AT_ONCE), 202) == stored
+    problem(Captured(buying.endpoint, copy, LISTED * 2).send(**AT_ONCE), 409)
+    assert effects(buying, "message") == 1
+
+
+def test_copies_of_a_list_for_both_routes_at_once_are_one_delivery(buying: Buying) -> None:
+    captured = [
+        Captured(buying.endpoint, path, LISTED) for path in ("/webhooks/pim", "/products") * 10
+    ]
+
+    with ThreadPoolExecutor(COPIES) as pool:
+        answers = list(pool.map(lambda each: each.send(**AT_ONCE), captured))
+
+    assert [each.status_code for each in answers] == [202] * COPIES
+    assert effects(buying, "message") == 1
+
+
+@pytest.mark.parametrize("path", ["/webhooks/pim", "/products"])
+@pytest.mark.parametrize("body", [{"name": "Acme"}, {"currency_code": "EUR"}, None])
+def test_what_the_store_is_asked_for_is_no_list(buying: Buying, path: str, body: Any) -> None:
+    problem(Captured(buying.endpoint, path, body).send(), 400 if body is None else 422)
+
+    assert effects(buying, "message") == 0
+
+
+@pytest.mark.parametrize("body", [[], {"products": []}])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/store/brands"),
+        ("POST", "/store/customers"),
+        ("POST", "/store/carts"),
+        ("PATCH", "/store/carts/{cart}"),
+        ("POST", "/store/carts/{cart}/custom-line-items"),
+        ("POST", "/store/carts/{cart}/complete"),
+        ("DELETE", "/store/carts/{cart}/line-items/line_1"),
+        ("POST", "/store/products/prod_1/erp"),
+    ],
+)
+def test_a_list_is_nothing_that_the_store_can_be_asked_for(
+    buying: Buying, method: str, path: str, body: Any
+) -> None:
+    captured = Captured(buying.endpoint, path.format(cart=buying.cart()), body, method)
+
+    problem(captured.send(), 422)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
+from commerce_pipelines.store.inbox_health import count_refused, list_refused
 from commerce_pipelines.store.message_claims import claim_page, count_pages, oldest_due
 from commerce_pipelines.store.message_reads import count_waiting
 from commerce_pipelines_tests.store.inbox import TOPIC
@@ -20,6 +21,8 @@ QUESTIONS: dict[str, Callable[[Connection], Any]] = {
     "a claim": lambda connection: claim_page(
         connection, topic=TOPIC, saga_id="saga", run_id="run", most_items=5_000
     ),
+    "what is refused": lambda connection: list_refused(connection, 20),
+    "how many are refused": count_refused,
     "how many wait": lambda connection: count_waiting(connection, most=1_000_000),
 }
 
@@ -47,6 +50,7 @@ def test_no_question_reads_the_whole_inbox(backlog: Connection) -> None:
             "message_due",
             "message_in_order",
             "message_pkey",
+            "message_refused",
         }, (name, scans)
         # By the primary key only what was chosen before is written.
         by_key = [scan for scan in scans if scan.get("Index Name") == "message_pkey"]

@@ -85,6 +85,38 @@ def test_a_migrated_database_is_left_as_it_is(engine: Engine) -> None:
         assert connection.execute(text("SELECT count(*) FROM brand")).scalar_one() == 1
 
 
+def test_a_delivery_that_was_taken_for_two_carts_is_known_as_what_it_was_first(
+    engine: Engine,
+) -> None:
+    with engine.begin() as connection:
+        for statement in (
+            "DROP INDEX idempotency_key_delivery",
+            """CREATE UNIQUE INDEX idempotency_key_delivery ON idempotency_key (scope, delivery)
+               WHERE delivery IS NOT NULL""",
+            f"UPDATE {VERSION_TABLE} SET version_num = '0004'",
+            """INSERT INTO idempotency_key (scope, key, request_sha256, status, body, delivery,
+                                            created_at)
+               SELECT scope, scope, '', 200, '', delivery, now() - age
+               FROM (VALUES ('later', 'msg_1', interval '1 m'), ('first', 'msg_1', '2 m'),
+                            ('other', 'msg_2', '3 m'), ('unsigned', NULL, '4 m'))
+                   AS known (scope, delivery, age)""",
+        ):
+            connection.execute(text(statement))
+
+    migrate(engine)
+
+    with engine.connect() as connection:
+        known = connection.execute(
+            text("SELECT scope, delivery FROM idempotency_key ORDER BY created_at")
+        )
+        assert [tuple(row) for row in known] == [
+            ("unsigned", None),
+            ("other", "msg_2"),
+            ("first", "msg_1"),
+            ("later", None),
+        ]
+
+
 def test_two_processes_may_migrate_at_once(empty: Engine, empty_postgres_url: str) -> None:
     program = """
 import sys
