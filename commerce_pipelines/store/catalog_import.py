@@ -57,7 +57,7 @@ def upsert_products(
         Busy: Another saga is changing one of the products.
     """
     names: dict[str, Any] = {"saga": saga_id, "system": system}
-    connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('catalog_import'))"))
+    connection.execute(_BEGIN)
     stage(connection, rows, system)
     names["shares"] = shares = shares_products(connection, system)
     names["withdraws"] = False
@@ -144,20 +144,23 @@ def _read_result(
 
 # Which stored product is it: by external id; else by handle, unless that one has another
 # external id of this system. And what is to be done with it. The row lock keeps other
-# writers out until the commit.
+# writers out until the commit. Each name is looked up by itself (`OFFSET 0`), here and below: a
+# planner that has no statistics yet would go through all there are.
 _DECIDE: Final = text("""
     WITH matched AS MATERIALIZED (
         SELECT self.no, self.feed_hash, self.message_id,
                coalesce(by_id.internal_id, by_handle.id, self.adopted_id) AS product_id
         FROM staged_product self
-        LEFT JOIN external_id by_id ON by_id.system = :system AND by_id.entity = 'product'
-             AND by_id.external_id = self.external_id
-        LEFT JOIN product by_handle ON by_id.internal_id IS NULL
-             AND by_handle.handle = self.handle
-             AND (self.external_id IS NULL
-                  OR self.own_handle AND NOT EXISTS (
-                      SELECT FROM external_id other WHERE other.system = :system
-                         AND other.entity = 'product' AND other.internal_id = by_handle.id))),
+        LEFT JOIN LATERAL (
+            SELECT internal_id FROM external_id WHERE system = :system AND entity = 'product'
+               AND external_id = self.external_id OFFSET 0) AS by_id ON true
+        LEFT JOIN LATERAL (
+            SELECT id FROM product
+            WHERE by_id.internal_id IS NULL AND handle = self.handle OFFSET 0) AS by_handle
+            ON self.external_id IS NULL
+               OR self.own_handle AND NOT EXISTS (
+                   SELECT FROM external_id other WHERE other.system = :system
+                      AND other.entity = 'product' AND other.internal_id = by_handle.id)),
     known AS (
         SELECT product.id, product.message_id, product.saga_id,
                CASE WHEN :system = 'erp' THEN product.erp_hash ELSE product.feed_hash END AS hash
@@ -191,6 +194,12 @@ _HOLDER: Final = text("""
     WHERE status IN ('running', 'aborting', 'parked') AND saga_id <> :saga LIMIT 1""")
 
 # Without it the planner takes a page of thousands for one row, and loops.
+# By default the planner reckons with a disk that turns, and goes through whole tables for what
+# a page needs of them; then a page takes longer the more there is in the store.
+_BEGIN: Final = text("""
+    SELECT pg_advisory_xact_lock(hashtext('catalog_import')),
+           set_config('random_page_cost', '1.1', true)""")
+
 _ANALYZE: Final = text("ANALYZE staged_product (no, product_id, action, brand_external_id)")
 
 # A linked brand counts whatever name is given. A product that was taken before its brand was
@@ -247,8 +256,9 @@ _REFUSE_IDS: Final = text(f"""
     FROM (SELECT asking.no, asking.external_id
           FROM staged_variant asking
           JOIN staged_product mine ON mine.no = asking.no AND mine.action IN ('create', 'update')
-          JOIN external_id known ON known.system = :system AND known.entity = 'variant'
-               AND known.external_id = asking.external_id
+          CROSS JOIN LATERAL (
+              SELECT internal_id FROM external_id WHERE system = :system AND entity = 'variant'
+                 AND external_id = asking.external_id OFFSET 0) AS known
           JOIN variant ON variant.id = known.internal_id
           WHERE {_NOT_GIVEN_AWAY}) AS taken
     WHERE staged.no = taken.no""")

@@ -73,7 +73,7 @@ _ADOPT: Final = text(f"""
     WITH unknown AS MATERIALIZED (
         SELECT no FROM staged_product self WHERE NOT EXISTS (
             SELECT FROM external_id known WHERE known.system = :system
-               AND known.entity = 'product' AND known.external_id = self.external_id))
+               AND known.entity = 'product' AND known.external_id = self.external_id OFFSET 0))
     UPDATE staged_product staged SET adopted_id = found.product_id
     FROM (SELECT asking.no, min(variant.product_id) AS product_id
           FROM unknown JOIN staged_variant asking ON asking.no = unknown.no

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 
 from commerce_pipelines.store.orders import orders_between
+from commerce_pipelines_tests.store.plans import discarded, watch
 
 DAY = (datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC))
 ORDERS = 1_000
@@ -25,28 +23,15 @@ FILL = """
     SELECT 'erp', 'order', 'o-' || n, 'order_' || n FROM generate_series(1, 1000) AS n"""
 
 
-def discarded(plan: dict[str, Any]) -> Iterator[int]:
-    """Yields how many rows each part of a plan looks at in vain."""
-    yield from (count for name, count in plan.items() if name.startswith("Rows Removed"))
-    for part in plan.get("Plans", []):
-        yield from (count * part["Actual Loops"] for count in discarded(part))
-
-
 def test_no_order_is_held_against_all_others_when_statistics_are_behind(
     engine: Engine,
 ) -> None:
-    plans: list[dict[str, Any]] = []
     with engine.begin() as connection:
         connection.execute(text(FILL))
-
-        @event.listens_for(connection, "before_cursor_execute")
-        def explain(_: Any, cursor: Any, statement: str, values: Any, *others: Any) -> None:
-            cursor.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + statement, values)
-            found = cursor.fetchone()[0]
-            plans.append((json.loads(found) if isinstance(found, str) else found)[0]["Plan"])
+        plans = watch(connection)
 
         orders = orders_between(connection, *DAY)
 
     assert len(orders) == ORDERS
     assert {each.external_id for each in orders} == {f"o-{n}" for n in range(1, ORDERS + 1)}
-    assert sum(count for plan in plans for count in discarded(plan)) < 10 * ORDERS
+    assert sum(discarded(plan) for plan in plans) < 10 * ORDERS
